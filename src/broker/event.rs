@@ -54,6 +54,12 @@ pub enum Event {
         /// Where it connects from.
         peer: Peer,
     },
+    /// The client of a connection is away, and the connection is kept for it: it is no member of
+    /// consumers any more, and everything else goes on.
+    Rest {
+        /// The connection.
+        client: ClientId,
+    },
     /// The connection has something to say for itself, which its writer is to be woken for. There
     /// is one at a time.
     Wake {
@@ -128,7 +134,8 @@ pub enum Control {
         queue: Option<u32>,
         /// Whether it is told when a last value is cleared or expires.
         cleared: bool,
-        /// Whether it begins with the last values.
+        /// Whether it begins with the last values. Those of a subscription of a stream come behind
+        /// the stream's answer, and behind them what is said of any other subscription.
         values: bool,
         /// What it asks of a stream, if it does.
         durable: Option<Box<DurableRequest>>,
@@ -224,6 +231,16 @@ pub enum Query {
     Streams(Sender<Vec<StreamSummary>>),
     /// The threads of all streams, which are asked for their consumers.
     Consumers(Sender<Vec<Asked>>),
+    /// For each of these filters the stream that a connection may consume it from; `None` where
+    /// there is none, or several, or where it may see only a part.
+    Consumable(ClientId, Vec<TopicFilter>, Sender<Vec<Option<Arc<str>>>>),
+    /// Forgets a consumer of a stream, whoever made it. Nothing answers.
+    Forget {
+        /// The stream.
+        stream: Arc<str>,
+        /// The consumer.
+        consumer: Arc<str>,
+    },
 }
 
 /// One subscription, as the embedding program sees it.

@@ -21,6 +21,7 @@ mod stats;
 mod streams;
 pub(crate) mod sync;
 mod tenths;
+mod wall_clock;
 
 pub(crate) use routing::FilterMap;
 
@@ -54,3 +55,4 @@ pub use streams::{
     check_name, consumers_to_value,
 };
 pub use tenths::tenths;
+pub use wall_clock::wall_clock;

@@ -16,7 +16,7 @@ use super::handle::BrokerHandle;
 use super::handshakes::Handshakes;
 use super::listen_url::ListenUrl;
 use super::listener::Listener;
-use super::mqtt::{Sessions, sys_topics};
+use super::mqtt::{Sessions, restore, sys_topics};
 use super::net::Bound;
 use super::parked::{Attendant, Parked};
 use super::pool::Pool;
@@ -294,6 +294,7 @@ impl Broker {
         };
         let speaks_mqtt = bound.iter().any(|bound| bound.url().mqtt().is_some());
         let sys_topics = speaks_mqtt.then(|| events.clone());
+        let restoring = events.clone();
         let listeners = bound.into_iter().enumerate().map(listener).collect();
         // The threads wait for each other by these, so nobody else may keep them.
         drop((events, alive));
@@ -305,6 +306,7 @@ impl Broker {
             calls,
             listeners,
             sys_topics,
+            restoring,
         };
         // Where a thread cannot be started, the handle ends those that run.
         work.start(&mut handle.threads, &shared)?;
@@ -322,6 +324,8 @@ struct Work {
     listeners: Vec<Listener>,
     /// Where what says `$SYS` says it, if MQTT is spoken.
     sys_topics: Option<Sender<Event>>,
+    /// Where sessions are asked for that were there before.
+    restoring: Sender<Event>,
 }
 
 impl Work {
@@ -336,6 +340,7 @@ impl Work {
             calls,
             listeners,
             sys_topics,
+            restoring,
         } = self;
         threads.dispatcher = Some(threads::spawn("dispatcher".into(), move || {
             let _guard = AbortOnPanic;
@@ -361,6 +366,8 @@ impl Work {
             let run = move || sys_topics::run(&shared, &events, &stopped);
             threads.sys_topics = Some((stop, threads::spawn("sys-topics".into(), run)?));
         }
+        restore(&shared.mqtt, &restoring, shared.config.limits);
+        drop(restoring);
         // The last: until they run there are no clients.
         for listener in listeners {
             threads.listeners.push(threads::spawn("listener".into(), move || listener.run())?);

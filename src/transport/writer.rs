@@ -53,6 +53,8 @@ pub(super) struct Writer {
     pending: Option<(Delivery, Charge)>,
     /// Feeds that are due more than one turn's messages.
     feeds: VecDeque<Arc<Feed>>,
+    /// Feeds whose next message waits until a client of MQTT has answered.
+    held_feeds: Vec<Arc<Feed>>,
     /// Whether it writes in a turn.
     in_turn: bool,
     /// Since when it needs a thread, there is none, and nothing was written.
@@ -135,6 +137,7 @@ impl Writer {
             written: 0,
             pending: None,
             feeds: VecDeque::new(),
+            held_feeds: Vec::new(),
             in_turn: false,
             without_thread: None,
             scratch: Document::new(),

@@ -128,6 +128,35 @@ def test_a_session_has_what_came_while_its_client_was_away(
 
 
 @VERSIONS
+def test_a_session_on_a_stream_outlives_the_broker(
+    tmp_path: Path, version: MQTTProtocolVersion
+) -> None:
+    """It is killed, and nothing of the session is lost that was confirmed."""
+    last = b""
+    options = ["--data-dir", str(tmp_path), "--fsync", "always", "--stream", "mail:filter=mail/#"]
+    broker = RealBroker(*options, "--listen", "mqtt://127.0.0.1:0")
+    try:
+        for turn in range(3):
+            at = broker.listening[1].partition("://")[2]
+            with Client(at, "keeper", version, stays=True, expiry=600) as client:
+                assert client.session_present == (turn > 0)
+                if turn == 0:
+                    assert client.subscribe("mail/+", 1) == 1
+                found = list(iter(lambda: client.next().payload, last)) if turn > 0 else []
+                # What was acknowledged just before may come again.
+                expected = [f"{turn - 1} {number}".encode() for number in range(9)]
+                assert found[-9:] == (expected if turn > 0 else [])
+                last = f"{turn} 9".encode()
+            with Client(at, version=version) as producer:
+                for number in range(10):
+                    producer.publish("mail/a", f"{turn} {number}", 1)
+            broker.kill()
+            broker.start()
+    finally:
+        broker.kill()
+
+
+@VERSIONS
 def test_who_unsubscribes_gets_no_more(at: str, version: MQTTProtocolVersion) -> None:
     with Client(at, version=version) as client:
         client.subscribe("un/a", 1)

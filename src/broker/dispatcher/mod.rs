@@ -15,6 +15,7 @@ mod publish;
 mod report;
 mod run;
 mod streams;
+mod subscribe;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -34,9 +35,9 @@ use crate::broker::retained::{
 use crate::broker::routing::{Fanout, Subscription, Subscriptions};
 use crate::broker::stats::{Counters, Counts};
 use crate::broker::sync::{Receiver, Sender};
-use crate::codec::{Claim, Dialect, PlainNames};
+use crate::codec::Dialect;
 use crate::protocol::{
-    DEFAULT_MAX_SUBSCRIPTIONS, ErrorCode, Overflow, Refusal, Reply, Token, Topic, TopicFilter,
+    DEFAULT_MAX_SUBSCRIPTIONS, ErrorCode, Refusal, Reply, Token, Topic, TopicFilter,
 };
 use clearing::Clearings;
 use client::Client;
@@ -47,13 +48,12 @@ use notices::Notices;
 use pressure::Pressure;
 use streams::Streams;
 pub use streams::StreamsPlan;
+use subscribe::How;
 
 /// Topics that an answer may look at on the spot; what takes more is read between other events.
 const ON_THE_SPOT: usize = 1_024;
 /// One part of the broker's memory in so many may be routes of topics.
 const ROUTES_PART: usize = 32;
-/// Bytes of payloads that are given on the spot.
-const BYTES_ON_THE_SPOT: usize = 64 << 10;
 
 /// The topic map, the subscriptions, and who is connected.
 #[derive(Debug)]
@@ -90,17 +90,6 @@ pub struct Dispatcher {
     max_subscriptions: usize,
     store_full: Arc<AtomicBool>,
     shapes: Arc<AtomicUsize>,
-}
-
-/// How a subscription is to be served.
-struct How {
-    dialect: Dialect,
-    names: Option<Box<PlainNames>>,
-    token: Token,
-    overflow: Overflow,
-    queue: Option<u32>,
-    cleared: bool,
-    values: bool,
 }
 
 impl Default for Dispatcher {
@@ -204,6 +193,11 @@ impl Dispatcher {
                 if let Some(Some(client)) = slot.and_then(|slot| self.slots.get_mut(slot as usize))
                 {
                     client.peer = peer;
+                }
+            }
+            Event::Rest { client } => {
+                if let Some(&slot) = self.by_id.get(&client) {
+                    self.leave_streams(slot, |_| true);
                 }
             }
             Event::Wake { client } => {
@@ -458,102 +452,6 @@ impl Dispatcher {
         }
     }
 
-    fn subscribe(&mut self, slot: Slot, filter: TopicFilter, how: How) {
-        let How { dialect, names, token, overflow, queue, cleared, values } = how;
-        let scope = self.rights(slot).scope(Right::Subscribe, "subscribe to", filter.clone());
-        let scope = match scope {
-            Ok(scope) => scope,
-            Err(refusal) => return self.reply(slot, token, Reply::Error(refusal)),
-        };
-        let limited = scope.limit().is_some();
-        let Some(Some(client)) = self.slots.get_mut(slot as usize) else { return };
-        (client.format, client.token) = (dialect.format(), token);
-        let replaced = client.respelled(&filter);
-        let room = self.subscriptions.has_room_for(slot, &filter);
-        let room = room.and_then(|()| match &replaced {
-            Some(_) => Ok(Claim::nothing()),
-            None => client.has_room_for(&filter, self.max_subscriptions),
-        });
-        let claim = match room {
-            Ok(claim) => claim,
-            Err(reason) => {
-                let refusal =
-                    Refusal::new(ErrorCode::TooManySubscriptions, reason).about(filter.as_str());
-                return self.reply(slot, token, Reply::Error(refusal));
-            }
-        };
-        // The values that the subscription begins with are looked for first: where they cannot be
-        // given, there is no subscription.
-        let values = if values {
-            self.tree.snapshot(&scope, ON_THE_SPOT, BYTES_ON_THE_SPOT)
-        } else {
-            Some(Vec::new())
-        };
-        let count = values.as_ref().map_or(0, Vec::len) as u64;
-        let begin = match values {
-            Some(values) if values.is_empty() => None,
-            Some(values) => Some(Delivery::Snapshot { values, dialect }),
-            None => {
-                let Some(pieces) = self.begin_snapshot(slot, &scope) else { return };
-                let topic = filter.clone();
-                Some(Delivery::LongSnapshot { pieces, topic, limited, dialect, token })
-            }
-        };
-        let is_long = matches!(begin, Some(Delivery::LongSnapshot { .. }));
-        let Some(Some(client)) = self.slots.get_mut(slot as usize) else { return };
-        let mut claim = claim;
-        if let Some(replaced) = replaced {
-            self.subscriptions.remove(slot, &replaced);
-            claim = client.forget_wish(&replaced).unwrap_or(claim);
-        }
-        let way = client.wish(
-            &filter,
-            (dialect, token),
-            overflow,
-            queue.map(|queue| queue as usize),
-            claim,
-        );
-        self.subscriptions.add(Subscription {
-            slot,
-            filter: filter.clone(),
-            dialect,
-            way,
-            cleared,
-            limit: scope.limit().cloned(),
-        });
-        self.subscriptions_changed();
-        if let Some(names) = names {
-            self.send(slot, Delivery::Names(names));
-        }
-        if let Some(begin) = begin {
-            let Some(Some(client)) = self.slots.get(slot as usize) else { return };
-            match client.outbox.answer(begin) {
-                // Where there is no memory for it to wait as a whole, it comes in pieces.
-                Err(Undelivered::NoMemory) if !is_long => {
-                    if let Some(pieces) = self.begin_snapshot(slot, &scope) {
-                        let topic = filter;
-                        let begin =
-                            Delivery::LongSnapshot { pieces, topic, limited, dialect, token };
-                        self.send(slot, begin);
-                    }
-                    return;
-                }
-                Err(why) => return self.let_go(slot, why),
-                Ok(()) if is_long => return,
-                Ok(()) => {}
-            }
-        }
-        self.counts.snapshot_values += count;
-        let subscribed = Reply::Subscribed { topic: filter, values: count, limited, kept: None };
-        self.reply(slot, token, subscribed);
-    }
-
-    fn forget_wish(&mut self, slot: Slot, filter: &TopicFilter) {
-        if let Some(Some(client)) = self.slots.get_mut(slot as usize) {
-            client.forget_wish(filter);
-        }
-    }
-
     /// Bytes of memory that last values take, with when they expire.
     fn stored_cost(&self) -> usize {
         self.tree.cost() + self.expiries.cost()
@@ -614,6 +512,10 @@ impl Dispatcher {
             Query::Consumers(asker) => {
                 tell(&asker, self.streams.ask_for_consumers(None).unwrap_or_default());
             }
+            Query::Consumable(client, filters, asker) => {
+                tell(&asker, self.consumable(client, &filters));
+            }
+            Query::Forget { stream, consumer } => self.streams.forget_consumer(&stream, &consumer),
         }
     }
 

@@ -23,8 +23,8 @@ use crate::broker::streams::{
     Reach, RecentIds, Request, StreamDefinition, StreamState, StreamStore, StreamTicket,
     StreamsWatch, SyncPlan, What, covers,
 };
-use crate::broker::sync::Sender;
 use crate::broker::sync::thread::JoinHandle;
+use crate::broker::sync::{Sender, bounded};
 use crate::codec::Dialect;
 use crate::protocol::{ErrorCode, Limits, Refusal, Reply, TopicFilter};
 
@@ -145,6 +145,15 @@ impl Streams {
     /// Whether some take no messages at present.
     pub(super) fn any_closed(&self) -> bool {
         self.each().any(|stream| stream.state.condition() != Condition::Open)
+    }
+
+    /// Forgets a consumer, whoever made it.
+    pub(super) fn forget_consumer(&mut self, stream: &str, consumer: &str) {
+        if let Some((_, stream)) = self.named(stream) {
+            // Nobody waits for the answer.
+            let (answer, _) = bounded(1);
+            stream.hand_over(What::RemoveConsumer { consumer: consumer.to_owned(), answer });
+        }
     }
 
     /// The stream that keeps everything that a filter matches.

@@ -13,7 +13,7 @@ use super::*;
 use crate::broker::delivery::outbox;
 use crate::broker::{Inbox, QueueLimits, Queued, Selection, Step};
 use crate::codec::{Batch, BatchEntry, Document, Part, Payload, PayloadSpan, Topics};
-use crate::protocol::{Format, Limits, Value};
+use crate::protocol::{Format, Limits, Overflow, Value};
 
 const CLIENT: ClientId = ClientId(7);
 

@@ -165,6 +165,15 @@ impl<T> FilterMap<T> {
         None
     }
 
+    /// The same, to look at.
+    pub(crate) fn get(&self, filter: &TopicFilter) -> Option<&T> {
+        let shape = filter.shape();
+        let head = self.entries.get(&self.keys.of_filter(filter, shape)).map(|entry| &**entry);
+        std::iter::successors(head, |entry| entry.next.as_deref())
+            .find(|entry| entry.is_of(filter, shape))
+            .map(|entry| &entry.value)
+    }
+
     /// Adds a filter, and what belongs to it. The entry that it had before is gone.
     pub(crate) fn insert(&mut self, filter: TopicFilter, value: T) {
         self.remove(&filter);
@@ -208,6 +217,14 @@ impl<T> FilterMap<T> {
             }
         }
         removed
+    }
+
+    /// Each filter, in no order, and what belongs to it.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&TopicFilter, &T)> {
+        let heads = self.entries.values().map(|entry| &**entry);
+        heads
+            .flat_map(|head| std::iter::successors(Some(head), |entry| entry.next.as_deref()))
+            .map(|entry| (&entry.filter, &entry.value))
     }
 
     /// Takes what belongs to the filters that match a topic, the least specific first. Returns how

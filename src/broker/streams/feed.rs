@@ -4,10 +4,12 @@
 //! passes through neither the dispatcher nor the stream's thread.
 
 use std::collections::VecDeque;
+use std::fmt::Debug;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::log::{Cursor, Damage, LogReader};
+use super::consumer::MemberId;
+use super::log::{Cursor, Damage, Found, LogReader, Record};
 use super::state::StreamState;
 use crate::access::Grant;
 use crate::broker::client_id::ClientId;
@@ -27,6 +29,12 @@ pub struct Due {
     pub attempt: u32,
 }
 
+/// Whom a feed tells that there is something in it for the stream's thread.
+pub(in crate::broker) trait HearsAcks: Debug + Send + Sync {
+    /// The client of a feed is done with messages.
+    fn acked(&self, feed: &Arc<Feed>);
+}
+
 /// Which messages of a stream one subscription is due.
 #[derive(Debug)]
 pub struct Feed {
@@ -42,8 +50,13 @@ pub struct Feed {
     pub dialect: Dialect,
     /// What a word that answers nothing brings back.
     pub token: Token,
+    /// What the stream's thread knows it by.
+    pub(super) member: MemberId,
     reader: Arc<dyn LogReader>,
     state: Arc<StreamState>,
+    thread: Box<dyn HearsAcks>,
+    /// What the client is done with, until the stream's thread takes it.
+    acks: Mutex<Vec<u64>>,
     /// Whether the writer knows that there is something.
     announced: AtomicBool,
     ended: AtomicBool,
@@ -79,6 +92,7 @@ pub struct Place {
 #[derive(Debug)]
 pub(in crate::broker) struct NewFeed {
     pub(in crate::broker) client: ClientId,
+    pub(in crate::broker) member: MemberId,
     pub(in crate::broker) consumer: Option<Arc<str>>,
     pub(in crate::broker) filter: TopicFilter,
     pub(in crate::broker) dialect: Dialect,
@@ -87,12 +101,14 @@ pub(in crate::broker) struct NewFeed {
     pub(in crate::broker) limit: Option<Grant>,
     pub(in crate::broker) reader: Arc<dyn LogReader>,
     pub(in crate::broker) state: Arc<StreamState>,
+    pub(in crate::broker) thread: Box<dyn HearsAcks>,
 }
 
 impl Feed {
     /// A feed that is due nothing yet.
     pub(in crate::broker) fn new(new: NewFeed) -> Feed {
-        let NewFeed { client, consumer, filter, dialect, token, limit, reader, state } = new;
+        let NewFeed { client, member, consumer, filter, dialect, token, limit, .. } = new;
+        let (reader, state, thread) = (new.reader, new.state, new.thread);
         Feed {
             client,
             stream: state.name().clone(),
@@ -100,8 +116,11 @@ impl Feed {
             filter,
             dialect,
             token,
+            member,
             reader,
             state,
+            thread,
+            acks: Mutex::new(Vec::new()),
             announced: AtomicBool::new(false),
             ended: AtomicBool::new(false),
             window: AtomicU64::new(0),
@@ -232,6 +251,32 @@ impl Feed {
             (Some(rest), Some(next)) if rest.to + 1 == next => due.follows = Some(rest.from),
             (Some(rest), Some(_)) => due.chosen.push_front(rest.from),
             (None, _) => {}
+        }
+    }
+
+    /// Says that the client is done with a message. The stream's thread is told by itself, once for
+    /// what is said before it looks; who wants to know when that is safe asks by the dispatcher.
+    pub fn ack(self: &Arc<Feed>, seq: u64) {
+        let mut acks = self.acks.lock();
+        acks.push(seq);
+        let is_first = acks.len() == 1;
+        drop(acks);
+        if is_first {
+            self.thread.acked(self);
+        }
+    }
+
+    /// What the client is done with, since this was last asked.
+    pub(super) fn take_acks(&self) -> Vec<u64> {
+        std::mem::take(&mut self.acks.lock())
+    }
+
+    /// Reads one message once more, if it is still there.
+    pub fn read_again<T>(&self, seq: u64, read: impl FnOnce(Record<'_>) -> T) -> Option<T> {
+        let mut cursor = self.reader.cursor(seq);
+        match cursor.read() {
+            Ok(Some(Found::Record(record))) if record.seq == seq => Some(read(record)),
+            _ => None,
         }
     }
 

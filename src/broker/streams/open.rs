@@ -9,11 +9,12 @@ use super::log::{Found, LogReader, StreamStore};
 use super::recent_ids::{KNOWN_FOR, MOST, RecentIds};
 use super::said::OpenStream;
 use super::state::StreamState;
-use super::thread::{NewStream, StreamThread, SyncPlan, milliseconds};
+use super::thread::{NewStream, StreamThread, SyncPlan};
 use super::watch::StreamsWatch;
 use crate::broker::memory::{Memory, Use};
 use crate::broker::persist::StoreError;
 use crate::broker::sync::thread;
+use crate::broker::wall_clock;
 use crate::codec::Account;
 use crate::protocol::Limits;
 
@@ -84,7 +85,7 @@ fn last_time(reader: &dyn LogReader) -> Result<u64, StoreError> {
 /// What publishers called the messages of the last minutes.
 fn recent_ids(reader: &dyn LogReader, account: &Account) -> Result<RecentIds, StoreError> {
     let (mut ids, now) = (RecentIds::new(account), Instant::now());
-    let since = milliseconds().saturating_sub(KNOWN_FOR.as_millis() as u64);
+    let since = wall_clock().saturating_sub(KNOWN_FOR.as_millis() as u64);
     // They are known for a little longer than they would have been.
     reader.ids_since(since, MOST, &mut |id| {
         ids.note(id, now);

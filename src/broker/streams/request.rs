@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::consumer::MemberId;
 use super::definition::StreamDefinition;
-use super::feed::Feed;
+use super::feed::{Feed, HearsAcks};
 use super::report::StreamReport;
 use crate::broker::delivery::Selection;
 use crate::broker::sync::Sender;
@@ -16,6 +16,13 @@ use crate::protocol::{DurableRequest, Refusal, Reply, Settlement, Start};
 pub(in crate::broker) struct Request {
     pub(in crate::broker) op: u64,
     pub(in crate::broker) what: What,
+}
+
+impl HearsAcks for Sender<Request> {
+    fn acked(&self, feed: &Arc<Feed>) {
+        // A thread that has ended has said so in its state.
+        let _ = self.send(Request { op: 0, what: What::Acked { feed: feed.clone() } });
+    }
 }
 
 #[derive(Debug)]
@@ -30,6 +37,8 @@ pub(in crate::broker) enum What {
     Leave { feed: Arc<Feed>, member: MemberId },
     /// What a member says of messages that it was given.
     Settle { member: MemberId, what: Vec<Settlement> },
+    /// The client of a feed is done with messages, and has said so in the feed.
+    Acked { feed: Arc<Feed> },
     /// A dead letter is where it is to be.
     Buried { consumer: Arc<str>, seq: u64 },
     /// New limits.

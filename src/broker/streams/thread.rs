@@ -25,6 +25,7 @@ use super::log::{Log, LogReader, LogWriter, StreamStore};
 use super::request::{Answer, Append, Burial, Request, What};
 use super::state::{News, StreamState};
 use crate::broker::sync::{HashMap, Instant, Receiver, Sender};
+use crate::broker::wall_clock;
 use crate::codec::{Account, Claim};
 use crate::protocol::{Limits, Refusal, Reply};
 use age_clock::AgeClock;
@@ -32,7 +33,6 @@ use journal::Consumers;
 use sync::Syncing;
 
 pub(in crate::broker) use sync::SyncPlan;
-pub(super) use write::milliseconds;
 
 /// Requests that are taken together before anything is written, and bytes of their messages.
 const TOGETHER: usize = 256;
@@ -167,7 +167,7 @@ impl StreamThread {
             untold: None,
             failed: None,
             trimmed: Instant::now(),
-            ages: AgeClock::new(milliseconds(), Instant::now()),
+            ages: AgeClock::new(wall_clock(), Instant::now()),
             index: account.charge(0),
             unreadable: None,
             is_busy: true,
@@ -269,6 +269,7 @@ impl StreamThread {
             What::Follow { feed, start, next, answer } => self.follow(feed, start, next, &answer),
             What::Leave { feed, member } => self.leave(&feed, member),
             What::Settle { member, what } => self.settle(member, what),
+            What::Acked { feed } => self.take_acks(&feed),
             What::Buried { consumer, seq } => {
                 if let Some(entry) = self.consumers.all.get_mut(&consumer) {
                     entry.machine.bury(seq);

@@ -1,11 +1,39 @@
-//! A session whose client is away: what it is delivered waits as it does for a client that is slow.
+//! A session whose client is away: what it is delivered waits as it does for a client that is slow,
+//! or in a stream.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use super::lasting::Lasting;
 use crate::broker::sync::{Instant, Mutex, Sender};
 use crate::broker::{ClientId, Event, Fate, Inbox, Lane, Step};
 use crate::codec::Claim;
 use crate::wire::mqtt::Talk;
+
+/// Seconds that mean for ever (MQTT 5, 3.1.2.11.2).
+const FOR_EVER: u32 = u32::MAX;
+
+/// How long a client is waited for that is away from now on: for so many seconds, or for ever.
+pub(in crate::transport) fn waited_until(expiry: u32) -> Option<Instant> {
+    (expiry < FOR_EVER).then(|| Instant::now() + Duration::from_secs(expiry.into()))
+}
+
+/// What there is of a session whose client is away.
+#[derive(Debug)]
+pub(in crate::transport) enum Away {
+    Kept(Box<Kept>),
+    Stored(Box<Stored>),
+}
+
+/// A session of which nothing is in memory but where its messages are: it was there before the
+/// broker, or there was no memory for more.
+#[derive(Debug)]
+pub(in crate::transport) struct Stored {
+    pub(in crate::transport) lasting: Lasting,
+    /// When its client is not waited for any more; `None` for ever.
+    pub(in crate::transport) until: Option<Instant>,
+    pub(in crate::transport) events: Sender<Event>,
+}
 
 /// What is left of a connection whose client may come back.
 #[derive(Debug)]
@@ -19,6 +47,8 @@ pub(in crate::transport) struct Kept {
     pub(in crate::transport) until: Option<Instant>,
     /// What is published when its client has not come back by then.
     pub(in crate::transport) will: Option<DelayedWill>,
+    /// What streams keep of it, if they do.
+    pub(in crate::transport) lasting: Option<Lasting>,
     /// What it takes beside its deliveries.
     pub(in crate::transport) _memory: Claim,
     pub(in crate::transport) events: Sender<Event>,
@@ -32,32 +62,99 @@ pub(in crate::transport) struct DelayedWill {
     pub(in crate::transport) cost: usize,
 }
 
-impl Kept {
-    /// Whether the dispatcher has let go of it, so that nobody can go on with it.
-    pub(in crate::transport) fn is_over(&self) -> bool {
-        self.inbox.is_overflowed() || self.inbox.is_closed()
-    }
-
+impl Away {
     /// When something is to be done about it.
     pub(super) fn due(&self) -> Option<Instant> {
-        let will = self.will.as_ref().map(|will| will.at);
-        self.until.into_iter().chain(will).min()
+        match self {
+            Away::Kept(kept) => {
+                let will = kept.will.as_ref().map(|will| will.at);
+                kept.until.into_iter().chain(will).min()
+            }
+            Away::Stored(stored) => stored.until,
+        }
+    }
+
+    /// When its client is not waited for any more.
+    pub(super) fn until(&self) -> Option<Instant> {
+        match self {
+            Away::Kept(kept) => kept.until,
+            Away::Stored(stored) => stored.until,
+        }
+    }
+
+    /// Whether the dispatcher has let go of it.
+    pub(in crate::transport) fn is_over(&self) -> bool {
+        matches!(self, Away::Kept(kept) if kept.is_over())
     }
 
     /// Takes its will, where there is one that is not published yet.
     pub(super) fn take_will(&mut self) -> Option<LastWord> {
-        let DelayedWill { steps, cost, .. } = self.will.take()?;
-        let (client, events) = (self.client, self.events.clone());
-        Some(LastWord { client, steps, cost, events, is_end: false })
+        match self {
+            Away::Kept(kept) => kept.take_will(),
+            Away::Stored(_) => None,
+        }
+    }
+
+    /// What goes on though the dispatcher has let go of what waited in memory; and what is to be
+    /// said.
+    pub(in crate::transport) fn fade(self) -> (Option<Stored>, LastWord) {
+        match self {
+            Away::Kept(kept) => kept.fade(),
+            Away::Stored(stored) => {
+                let word = LastWord::nothing(&stored.events);
+                (Some(*stored), word)
+            }
+        }
+    }
+
+    /// What is only in memory: the rest is for the next start.
+    pub(super) fn only_here(self) -> Option<Away> {
+        match self {
+            Away::Kept(mut kept) => {
+                kept.lasting = None;
+                Some(Away::Kept(kept))
+            }
+            Away::Stored(_) => None,
+        }
     }
 
     /// Ends the session: its will is published, its subscriptions are forgotten, and what waits for
     /// it with them.
-    pub(in crate::transport) fn end(mut self) -> LastWord {
-        let will = self.take_will();
-        let (client, events) = (self.client, self.events.clone());
-        let nothing = LastWord { client, steps: Vec::new(), cost: 0, events, is_end: false };
-        LastWord { is_end: true, ..will.unwrap_or(nothing) }
+    pub(in crate::transport) fn end(self) -> LastWord {
+        match self {
+            Away::Kept(kept) => kept.end(),
+            Away::Stored(stored) => {
+                let Stored { lasting, events, .. } = *stored;
+                LastWord { lasting: Some(lasting), ..LastWord::nothing(&events) }
+            }
+        }
+    }
+}
+
+impl Kept {
+    /// Whether the dispatcher has let go of it, so that nobody can go on with it.
+    fn is_over(&self) -> bool {
+        self.inbox.is_overflowed() || self.inbox.is_closed()
+    }
+
+    fn take_will(&mut self) -> Option<LastWord> {
+        let DelayedWill { steps, cost, .. } = self.will.take()?;
+        let client = Some(self.client);
+        Some(LastWord { client, steps, cost, ..LastWord::nothing(&self.events) })
+    }
+
+    fn fade(mut self) -> (Option<Stored>, LastWord) {
+        let (until, events) = (self.until, self.events.clone());
+        match self.lasting.take_if(|lasting| lasting.is_whole()) {
+            Some(lasting) => (Some(Stored { lasting, until, events }), self.end()),
+            None => (None, self.end()),
+        }
+    }
+
+    fn end(mut self) -> LastWord {
+        let will = self.take_will().unwrap_or_else(|| LastWord::nothing(&self.events));
+        let (client, lasting) = (Some(self.client), self.lasting);
+        LastWord { client, is_end: true, lasting, ..will }
     }
 }
 
@@ -66,24 +163,42 @@ impl Kept {
 #[derive(Debug)]
 #[must_use]
 pub(in crate::transport) struct LastWord {
-    client: ClientId,
+    client: Option<ClientId>,
     steps: Vec<Step>,
     cost: usize,
     events: Sender<Event>,
     is_end: bool,
+    /// What streams are to forget.
+    lasting: Option<Lasting>,
 }
 
 impl LastWord {
+    fn nothing(events: &Sender<Event>) -> LastWord {
+        LastWord {
+            client: None,
+            steps: Vec::new(),
+            cost: 0,
+            events: events.clone(),
+            is_end: false,
+            lasting: None,
+        }
+    }
+
     /// Says it.
     pub(in crate::transport) fn say(self, lane: &Lane) {
-        let LastWord { client, steps, cost, events, is_end } = self;
+        let LastWord { client, steps, cost, events, is_end, lasting } = self;
         // The dispatcher outlives everybody who can send.
-        if !steps.is_empty() {
-            let queued = lane.claim(cost);
-            let _ = events.send(Event::Steps { client, steps, queued });
+        if let Some(client) = client {
+            if !steps.is_empty() {
+                let queued = lane.claim(cost);
+                let _ = events.send(Event::Steps { client, steps, queued });
+            }
+            if is_end {
+                let _ = events.send(Event::Detach { client });
+            }
         }
-        if is_end {
-            let _ = events.send(Event::Detach { client });
+        if let Some(lasting) = lasting {
+            lasting.end(&events);
         }
     }
 }

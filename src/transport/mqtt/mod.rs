@@ -2,8 +2,14 @@
 //! away.
 
 mod kept;
+mod lasting;
+mod restore;
+mod session_name;
 mod sessions;
 pub(super) mod sys_topics;
 
-pub(super) use kept::{DelayedWill, Kept};
-pub(super) use sessions::{Seat, SessionName, Sessions};
+pub(super) use kept::{Away, DelayedWill, Kept, Stored, waited_until};
+pub(super) use lasting::{Lasting, forget, new_consumer, unheard_of};
+pub(super) use restore::restore;
+pub(super) use session_name::SessionName;
+pub(super) use sessions::{Seat, Sessions};

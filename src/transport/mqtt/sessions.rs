@@ -5,7 +5,8 @@ use std::net::Shutdown;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use super::kept::{Kept, LastWord};
+use super::kept::{Away, LastWord, Stored};
+use super::session_name::SessionName;
 use crate::broker::ClientId;
 use crate::broker::sync::{
     HashMap, Instant, Mutex, Receiver, RecvTimeoutError, Sender, TryRecvError, bounded,
@@ -17,13 +18,6 @@ use crate::wire::mqtt::{Reason, Talk};
 /// How often those whose clients are away are looked at, whether the dispatcher still has them:
 /// what waits for one that it has cut off is in the way of others.
 const LOOK: Duration = Duration::from_secs(1);
-
-/// The name of a session: two users never share one, whatever their clients call themselves.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(in crate::transport) struct SessionName {
-    pub(in crate::transport) user: Option<Arc<str>>,
-    pub(in crate::transport) client: Arc<str>,
-}
 
 /// All sessions of MQTT clients.
 #[derive(Debug, Default)]
@@ -53,7 +47,7 @@ enum Place {
         /// The connection holds the other end until it has let go of the session.
         over: Receiver<()>,
     },
-    Kept(Box<Kept>),
+    Away(Away),
 }
 
 /// The right of a connection to its session.
@@ -81,11 +75,11 @@ impl Sessions {
         name: &SessionName,
         (client, line, talk): (ClientId, &Line, &Arc<Mutex<Talk>>),
         patience: Duration,
-    ) -> Result<(Seat, Option<Box<Kept>>), RecvTimeoutError> {
+    ) -> Result<(Seat, Option<Away>), RecvTimeoutError> {
         let until = Instant::now() + patience;
         loop {
             let mut inner = self.inner.lock();
-            let kept = match inner.places.remove(name) {
+            let away = match inner.places.remove(name) {
                 // A panic has ended the connection before it could let go.
                 Some(Place::Taken { over, .. })
                     if over.try_recv() == Err(TryRecvError::Disconnected) =>
@@ -104,18 +98,18 @@ impl Sessions {
                         _ => continue,
                     }
                 }
-                Some(Place::Kept(kept)) => {
-                    if let Some(at) = kept.due() {
+                Some(Place::Away(away)) => {
+                    if let Some(at) = away.due() {
                         inner.due.remove(&(at, name.clone()));
                     }
-                    Some(kept)
+                    Some(away)
                 }
                 None => None,
             };
             let (held, over) = bounded(0);
             let place = Place::Taken { client, line: line.clone(), talk: talk.clone(), over };
             inner.places.insert(name.clone(), place);
-            return Ok((Seat { name: name.clone(), client, _over: held }, kept));
+            return Ok((Seat { name: name.clone(), client, _over: held }, away));
         }
     }
 
@@ -135,29 +129,30 @@ impl Sessions {
         }
     }
 
-    /// Lets go of a session, of which something may be kept. What cannot be kept is given back.
-    pub(in crate::transport) fn leave(&self, seat: Seat, kept: Option<Kept>) -> Option<Kept> {
+    /// Lets go of a session, of which something may be left. What cannot be kept is given back.
+    pub(in crate::transport) fn leave(&self, seat: Seat, left: Option<Away>) -> Option<Away> {
         let mut inner = self.inner.lock();
         let is_own =
             |place: &Place| matches!(place, Place::Taken { client, .. } if *client == seat.client);
         if !inner.places.get(&seat.name).is_some_and(is_own) {
-            return kept;
+            return left;
         }
         inner.places.remove(&seat.name);
         if inner.is_over {
-            return kept;
+            return left.and_then(Away::only_here);
         }
-        let kept = kept?;
-        if let Some(at) = kept.due() {
-            inner.due.insert((at, seat.name.clone()));
-        }
-        inner.places.insert(seat.name.clone(), Place::Kept(Box::new(kept)));
-        inner.next_look.get_or_insert_with(|| Instant::now() + LOOK);
+        inner.keep(seat.name.clone(), left?);
         drop(inner);
         if let Some(waker) = self.waker.get() {
             let _ = waker.wake();
         }
         None
+    }
+
+    /// Takes in a session that was there before the broker.
+    pub(in crate::transport) fn restore(&self, stored: Stored) {
+        let name = stored.lasting.name.clone();
+        self.inner.lock().keep(name, Away::Stored(Box::new(stored)));
     }
 
     /// When something is to be done about a session whose client is away.
@@ -175,15 +170,15 @@ impl Sessions {
         while inner.due.first().is_some_and(|(at, _)| *at <= now)
             && let Some((_, name)) = inner.due.pop_first()
         {
-            let Some(Place::Kept(kept)) = inner.places.get_mut(&name) else { continue };
-            if kept.until.is_some_and(|until| until <= now) {
-                if let Some(Place::Kept(kept)) = inner.places.remove(&name) {
-                    words.push(kept.end());
+            let Some(Place::Away(away)) = inner.places.get_mut(&name) else { continue };
+            if away.until().is_some_and(|until| until <= now) {
+                if let Some(Place::Away(away)) = inner.places.remove(&name) {
+                    words.push(away.end());
                 }
                 continue;
             }
-            words.extend(kept.take_will());
-            if let Some(at) = kept.due() {
+            words.extend(away.take_will());
+            if let Some(at) = away.due() {
                 inner.due.insert((at, name));
             }
         }
@@ -196,7 +191,7 @@ impl Sessions {
     /// How many sessions there are, and those of them whose clients are away.
     pub(in crate::transport) fn count(&self) -> (u64, u64) {
         let inner = self.inner.lock();
-        let away = inner.places.values().filter(|place| matches!(place, Place::Kept(_))).count();
+        let away = inner.places.values().filter(|place| matches!(place, Place::Away(_))).count();
         (inner.places.len() as u64, away as u64)
     }
 
@@ -210,7 +205,7 @@ impl Sessions {
         let places = std::mem::take(&mut inner.places);
         let (kept, taken) = places
             .into_iter()
-            .partition::<HashMap<_, _>, _>(|(_, place)| matches!(place, Place::Kept(_)));
+            .partition::<HashMap<_, _>, _>(|(_, place)| matches!(place, Place::Away(_)));
         inner.places = taken;
         drop(inner);
         drop(kept);
@@ -218,23 +213,37 @@ impl Sessions {
 }
 
 impl Inner {
-    /// Ends the sessions that the dispatcher has let go of.
+    fn keep(&mut self, name: SessionName, away: Away) {
+        if let Some(at) = away.due() {
+            self.due.insert((at, name.clone()));
+        }
+        if matches!(away, Away::Kept(_)) {
+            self.next_look.get_or_insert_with(|| Instant::now() + LOOK);
+        }
+        self.places.insert(name, Place::Away(away));
+    }
+
+    /// Ends the sessions that the dispatcher has let go of, but for what streams keep of them.
     fn look_at_all(&mut self, now: Instant, words: &mut Vec<LastWord>) {
         let (mut over, mut are_left) = (Vec::new(), false);
         for (name, place) in &self.places {
             match place {
-                Place::Kept(kept) if kept.is_over() => over.push(name.clone()),
-                Place::Kept(_) => are_left = true,
-                Place::Taken { .. } => {}
+                Place::Away(away) if away.is_over() => over.push(name.clone()),
+                Place::Away(Away::Kept(_)) => are_left = true,
+                _ => {}
             }
-        }
-        for name in over {
-            let Some(Place::Kept(kept)) = self.places.remove(&name) else { continue };
-            if let Some(at) = kept.due() {
-                self.due.remove(&(at, name));
-            }
-            words.push(kept.end());
         }
         self.next_look = are_left.then(|| now + LOOK);
+        for name in over {
+            let Some(Place::Away(away)) = self.places.remove(&name) else { continue };
+            if let Some(at) = away.due() {
+                self.due.remove(&(at, name.clone()));
+            }
+            let (stored, word) = away.fade();
+            words.push(word);
+            if let Some(stored) = stored {
+                self.keep(name, Away::Stored(Box::new(stored)));
+            }
+        }
     }
 }

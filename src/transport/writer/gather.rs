@@ -20,7 +20,7 @@ may take nothing \
                          (write-timeout); ask again later, or start the broker with more memory";
 
 /// What a client is told whose answer will not come.
-const STREAM_ENDED: &str = "the stream's thread has ended before it answered: the stream was \
+pub(super) const STREAM_ENDED: &str = "the stream's thread has ended before it answered: the stream was \
 removed, or the broker is stopping";
 
 impl Writer {

@@ -1,12 +1,14 @@
 //! Deliveries to a client of MQTT: what its session and this writer both know decides how.
 
 use std::io;
+use std::sync::Arc;
 
 use super::Writer;
+use super::gather::STREAM_ENDED;
 use crate::broker::sync::{Mutex, Receiver};
-use crate::broker::{Charge, Delivery, Piece, tenths};
-use crate::protocol::{Refusal, Reply};
-use crate::wire::mqtt::{Held, Next, Reason, Talk};
+use crate::broker::{Charge, Delivery, Feed, Piece, Record, tenths};
+use crate::protocol::{ErrorCode, Refusal, Reply};
+use crate::wire::mqtt::{Held, Next, PutKept, Reason, Talk};
 
 impl Writer {
     /// Adds a delivery to the next write, and what has been waiting for that.
@@ -59,6 +61,22 @@ impl Writer {
                 let failed: Option<Refusal> = ticket.wait().err();
                 talk.lock().pong(failed.as_ref(), &mut self.gathered);
             }
+            Delivery::Feed(feed) => self.gather_feed(&feed)?,
+            Delivery::Answer { answer, token } => {
+                // What was gathered does not wait for it.
+                if let Err(error) = self.flush() {
+                    talk.lock().save(Delivery::Answer { answer, token }, charge);
+                    return Err(error);
+                }
+                let ended = || Refusal::new(ErrorCode::StorageFailed, STREAM_ENDED);
+                let refusal = answer.recv().unwrap_or_else(|_| Err(ended())).err();
+                talk.lock().stream_answered(token, refusal, &mut self.gathered);
+            }
+            // What the session asked for by itself.
+            Delivery::Reply {
+                reply: Reply::Subscribed { .. } | Reply::Cancelled { .. },
+                token,
+            } if token.0 == 0 => {}
             Delivery::Reply { reply, token } => match reply {
                 Reply::Pong { .. } => talk.lock().pong(None, &mut self.gathered),
                 Reply::Subscribed { .. } | Reply::Cancelled { .. } => {
@@ -89,6 +107,16 @@ impl Writer {
             }
             Some((delivery, charge)) => self.gather_mqtt(&talk, delivery, charge)?,
             None => {}
+        }
+        if talk.lock().feeds_may_go() {
+            self.feeds.extend(self.held_feeds.drain(..));
+        }
+        if self.in_turn
+            && self.pending.is_none()
+            && let Some(feed) = self.feeds.pop_front()
+        {
+            // It reads a disk, which takes a thread.
+            self.pending = Some((Delivery::Feed(feed), Charge::default()));
         }
         self.go_on_with(&talk)?;
         let is_over = talk.lock().is_over();
@@ -125,6 +153,31 @@ impl Writer {
                 _ if self.in_turn => return Ok(()),
                 Next::Write => self.flush()?,
                 Next::Claim(bytes) => {
+                    self.make_room(bytes)?;
+                    paid = bytes;
+                }
+            }
+        }
+    }
+
+    /// Adds a message of a stream. Returns whether that need not wait for the client.
+    pub(super) fn gather_kept(
+        &mut self,
+        talk: &Mutex<Talk>,
+        feed: &Arc<Feed>,
+        record: &Record<'_>,
+        attempt: u32,
+    ) -> io::Result<bool> {
+        let mut paid = 0;
+        loop {
+            let put = talk.lock().deliver_kept(feed, (record, attempt), paid, &mut self.gathered);
+            match put {
+                PutKept::Done => {
+                    self.flush_enough()?;
+                    return Ok(true);
+                }
+                PutKept::NoRoom => return Ok(false),
+                PutKept::Claim(bytes) => {
                     self.make_room(bytes)?;
                     paid = bytes;
                 }

@@ -26,6 +26,8 @@ enum Left {
     Done,
     /// There is more, from this message on.
     Enough(u64),
+    /// The same, and the client has to answer first.
+    Held(u64),
     /// It cannot be read now.
     Failed(u64),
 }
@@ -54,6 +56,11 @@ impl Writer {
                     }
                     feed.put_back(place, (from <= due.to).then_some(Due { from, ..due }));
                     self.feeds.push_back(feed.clone());
+                    return Ok(());
+                }
+                Left::Held(from) => {
+                    feed.put_back(place, Some(Due { from, ..due }));
+                    self.held_feeds.push(feed.clone());
                     return Ok(());
                 }
                 Left::Failed(from) => {
@@ -85,7 +92,7 @@ impl Writer {
 
     fn gather_due(
         &mut self,
-        feed: &Feed,
+        feed: &Arc<Feed>,
         due: Due,
         place: &mut Place,
         room: &mut usize,
@@ -113,6 +120,12 @@ impl Writer {
                     if !feed.wants(record.topic) {
                         continue;
                     }
+                    if let Some(talk) = self.talk.clone() {
+                        if !self.gather_kept(&talk, feed, &record, due.attempt)? {
+                            return Ok(Left::Held(record.seq));
+                        }
+                        continue;
+                    }
                     fields.set(record.seq, record.time, due.attempt);
                     let (topic, frame) = (record.topic.as_str(), Frame::Kept(fields));
                     self.gather_payload(record.payload, topic, feed.dialect, frame)?;
@@ -121,16 +134,22 @@ impl Writer {
                 Ok(Some(Found::Damage(damage))) => {
                     feed.report(&damage);
                     let refusal = damaged(&feed.stream, &damage).about(feed.filter.as_str());
-                    let reply = Reply::Error(refusal);
-                    self.gathered.reply(feed.token, &reply);
+                    self.tell_of_feed(feed, refusal);
                 }
                 Ok(None) => return Ok(Left::Done),
                 Err(error) => {
                     let refusal = unreadable(&error).about(feed.filter.as_str());
-                    self.gathered.reply(feed.token, &Reply::Error(refusal));
+                    self.tell_of_feed(feed, refusal);
                     return Ok(Left::Failed(seq));
                 }
             }
+        }
+    }
+
+    /// Says what is wrong with messages of a feed, where the client has a word for that.
+    fn tell_of_feed(&mut self, feed: &Feed, refusal: Refusal) {
+        if self.talk.is_none() {
+            self.gathered.reply(feed.token, &Reply::Error(refusal));
         }
     }
 

@@ -18,6 +18,13 @@ pub(super) fn judge_names(stream: Option<&str>, consumer: Option<&str>) -> Resul
     Ok(())
 }
 
+/// Refuses a consumer that is a session's of MQTT: who is a member beside it takes its messages.
+fn judge_own(consumer: Option<&str>) -> Result<(), Refusal> {
+    let Some(name) = consumer.filter(|name| name.starts_with('$')) else { return Ok(()) };
+    let reason = format!("the consumer {name:?} is the broker's own: names with \"$\" are");
+    Err(Refusal::new(ErrorCode::InvalidField, reason))
+}
+
 /// The step that a request asks for, its topic judged.
 pub(super) fn control(
     request: ControlRequest<'_>,
@@ -50,6 +57,7 @@ pub(super) fn control(
                 let filter = filter(&topic)?.below(below);
                 if let Some(durable) = &durable {
                     judge_names(durable.stream.as_deref(), durable.consumer.as_deref())
+                        .and_then(|()| judge_own(durable.consumer.as_deref()))
                         .map_err(|refusal| refusal.about(topic))?;
                 }
                 let names = names.filter(|_| dialect == Dialect::PlainXml).map(Box::new);
@@ -60,7 +68,7 @@ pub(super) fn control(
                     overflow,
                     queue,
                     cleared,
-                    values: true,
+                    values: durable.is_none(),
                     durable,
                 }
             }

@@ -22,7 +22,9 @@ mod write;
 
 pub(crate) use publishes::{NotPublished, Published, Publishes, reason_of};
 pub(crate) use session::{Aliases, Arrived, MOST_IN_FLIGHT};
-pub(crate) use talk::{Answer, Granted, Held, Manner, Next, Question, Talk};
+pub(crate) use talk::{
+    Answer, Durable, Granted, Held, Manner, Next, PutKept, Question, Subscribed, Talk,
+};
 
 pub use crate::protocol::Qos;
 pub use fault::Fault;

@@ -116,9 +116,9 @@ impl<'a> Publishes<'a> {
             }
             NotPublished::NeedsPermit => NotPublished::NeedsPermit,
         })?;
-        let passed_on = publish.content.properties.passed_on();
-        if !passed_on.is_empty() {
-            self.keep_properties(&passed_on).map_err(refused)?;
+        let properties = publish.content.properties.to_keep();
+        if !properties.is_empty() {
+            self.keep_properties(&properties).map_err(refused)?;
         }
         if self.messages.capacity() == 0 {
             self.messages = self.recent.spares.messages(self.recent.messages);

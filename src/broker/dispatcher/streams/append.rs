@@ -2,11 +2,12 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use super::{Dispatcher, Streams};
 use crate::broker::delivery::Selection;
 use crate::broker::streams::{Append, Condition, What};
+use crate::broker::wall_clock;
 use crate::codec::Batch;
 use crate::protocol::{ErrorCode, Refusal, TopicName};
 
@@ -22,7 +23,7 @@ impl Dispatcher {
         let burial = self.streams.burial.take();
         let Some(stream) = self.streams.at(place) else { return };
         // A clock that is set back does not set the stream back.
-        stream.time = stream.time.max(milliseconds());
+        stream.time = stream.time.max(wall_clock());
         let (first, bytes) = (stream.next, batch.weight());
         stream.next += messages as u64;
         stream.state.queue(bytes, messages as u64);
@@ -107,10 +108,4 @@ impl Streams {
         }
         Ok(())
     }
-}
-
-/// The time by the wall clock, in milliseconds since 1970.
-fn milliseconds() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

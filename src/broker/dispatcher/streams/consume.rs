@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use super::super::How;
+use super::super::subscribe::How;
 use super::Dispatcher;
 use crate::access::Right;
 use crate::broker::client_id::{ClientId, Slot};
 use crate::broker::delivery::Delivery;
 use crate::broker::event::Settle;
 use crate::broker::memory::Use;
+use crate::broker::rights::Scope;
 use crate::broker::streams::{
     Feed, Join, LastMessages, MemberId, NewFeed, Reach, What, check_name,
 };
@@ -60,22 +61,43 @@ impl Dispatcher {
         wanted: DurableRequest,
         how: How,
     ) {
-        let How { dialect, names, token, .. } = how;
-        if let Err(refusal) = self.try_to_consume(slot, &filter, (dialect, token), wanted) {
-            return self.reply(slot, token, Reply::Error(refusal));
-        }
+        let How { dialect, names, token, values, .. } = how;
+        let about = (&filter, dialect, token);
+        let scope = match self.try_to_consume(slot, about, wanted) {
+            Ok(scope) => scope,
+            Err(refusal) => return self.reply(slot, token, Reply::Error(refusal)),
+        };
         if let Some(names) = names {
             self.send(slot, Delivery::Names(names));
         }
+        if values && let Some(begin) = self.beginning(slot, &scope, about, true) {
+            self.begin_with(slot, &scope, about, begin);
+        }
+    }
+
+    /// For each filter the stream that a connection may consume it from.
+    pub(in crate::broker::dispatcher) fn consumable(
+        &self,
+        client: ClientId,
+        filters: &[TopicFilter],
+    ) -> Vec<Option<Arc<str>>> {
+        let one = |filter: &TopicFilter| {
+            let slot = *self.by_id.get(&client)?;
+            let scope = self.rights(slot).scope(Right::Subscribe, "consume", filter.clone());
+            scope.ok().filter(|scope| scope.limit().is_none())?;
+            let place = self.streams.covering(filter, None).ok()?;
+            let stream = self.streams.all.get(place as usize)?.as_ref()?;
+            Some(stream.state.name().clone())
+        };
+        filters.iter().map(one).collect()
     }
 
     fn try_to_consume(
         &mut self,
         slot: Slot,
-        filter: &TopicFilter,
-        (dialect, token): (Dialect, Token),
+        (filter, dialect, token): (&TopicFilter, Dialect, Token),
         wanted: DurableRequest,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Scope, Refusal> {
         let right = if wanted.consumer.is_some() { "consume" } else { "subscribe to" };
         let scope = self.rights(slot).scope(Right::Subscribe, right, filter.clone())?;
         // A message that nobody of a consumer may see would wait for ever.
@@ -85,7 +107,7 @@ impl Dispatcher {
         let place = self.streams.covering(filter, wanted.stream.as_deref())?;
         let consumer = wanted.consumer.as_deref().map(checked).transpose()?;
         let max = self.max_subscriptions;
-        let Some(Some(client)) = self.slots.get_mut(slot as usize) else { return Ok(()) };
+        let Some(Some(client)) = self.slots.get_mut(slot as usize) else { return Ok(scope) };
         client.consuming.retain(|consuming| !consuming.feed.has_ended());
         if client.filters.len() + client.consuming.len() >= max {
             let reason = format!(
@@ -109,7 +131,7 @@ impl Dispatcher {
             Refusal::new(ErrorCode::TooManySubscriptions, reason).about(filter.as_str())
         })?;
         // One subscription takes the place of another that is the same.
-        let Some(stream) = self.streams.at(place) else { return Ok(()) };
+        let Some(stream) = self.streams.at(place) else { return Ok(scope) };
         let name = stream.state.name().clone();
         self.leave_streams(slot, |feed| {
             feed.filter == *filter && feed.consumer == consumer && feed.stream == name
@@ -117,9 +139,10 @@ impl Dispatcher {
         self.streams.members += 1;
         let member = MemberId(self.streams.members);
         let (answer, answered) = bounded(1);
-        let Some(stream) = self.streams.at(place) else { return Ok(()) };
+        let Some(stream) = self.streams.at(place) else { return Ok(scope) };
         let feed = Arc::new(Feed::new(NewFeed {
             client: id,
+            member,
             consumer: consumer.clone(),
             filter: filter.clone(),
             dialect,
@@ -127,6 +150,7 @@ impl Dispatcher {
             limit: scope.limit().cloned(),
             reader: stream.reader.clone(),
             state: stream.state.clone(),
+            thread: Box::new(stream.requests.clone()),
         }));
         let (next, op) = (stream.next, stream.op + 1);
         stream.hand_over(match consumer {
@@ -148,7 +172,7 @@ impl Dispatcher {
             client.consuming.push(Consuming { place, member, feed, _claim: claim });
         }
         self.send(slot, Delivery::Answer { answer: answered, token });
-        Ok(())
+        Ok(scope)
     }
 
     /// Ends those of a connection's subscriptions of streams that are meant.

@@ -28,6 +28,9 @@ pub(super) const DEAD: u8 = 6;
 /// A settled message that is to be delivered again.
 pub(super) const RETRY: u8 = 7;
 
+/// The bit beside the order that says that what is below the filter's topics is not meant.
+pub(super) const NOT_BELOW: u8 = 2;
+
 /// Bytes of ranges in one note, about.
 const NOTE_BYTES: usize = 4096;
 
@@ -200,10 +203,11 @@ fn put_settings(note: &mut Vec<u8>, settings: &ConsumerSettings) {
     note.extend_from_slice(filter.as_str().as_bytes());
     put(note, u64::from(*window));
     put(note, u64::from(*max_deliver));
-    note.push(match order {
+    let order = match order {
         Order::None => 0,
         Order::ByTopic => 1,
-    });
+    };
+    note.push(order | if filter.reaches_below() { 0 } else { NOT_BELOW });
     for time in std::iter::once(ack_wait).chain(backoff) {
         put(note, time.as_secs());
         put(note, u64::from(time.subsec_nanos()));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Consumer;
 use super::notes::{
-    ATTEMPT_WIDTH, ATTEMPTS, BEGIN, DEAD, RETRY, SETTINGS, SETTLED, STAGED, VERSION,
+    ATTEMPT_WIDTH, ATTEMPTS, BEGIN, DEAD, NOT_BELOW, RETRY, SETTINGS, SETTLED, STAGED, VERSION,
 };
 use super::outcome::{Dead, WhyDead};
 use super::ranges::{Ranges, width};
@@ -247,10 +247,12 @@ impl<'a> Reader<'a> {
             .map_err(|refusal| format!("its filter is none: {}", refusal.reason))?;
         let window = self.short()?;
         let max_deliver = self.short()?;
-        let order = match self.byte()? {
+        let byte = self.byte()?;
+        let filter = filter.below(byte & NOT_BELOW == 0);
+        let order = match byte & !NOT_BELOW {
             0 => Order::None,
             1 => Order::ByTopic,
-            order => return Err(format!("its order is {order}, which this broker does not know")),
+            _ => return Err(format!("its order is {byte}, which this broker does not know")),
         };
         let ack_wait = self.time()?;
         let mut backoff = Vec::new();

@@ -194,6 +194,17 @@ impl StreamThread {
         feed.set_outstanding(machine.outstanding(member));
     }
 
+    /// Takes what the client of a feed has said in it. The feed may be one that has ended: what was
+    /// delivered by it is acknowledged all the same.
+    pub(super) fn take_acks(&mut self, feed: &Feed) {
+        let consumer = feed.consumer.as_ref().and_then(|name| self.consumers.all.get_mut(name));
+        let Some(Entry { machine, .. }) = consumer else { return };
+        for seq in feed.take_acks() {
+            machine.ack(seq);
+        }
+        feed.set_outstanding(machine.outstanding(feed.member));
+    }
+
     /// Says how many messages each member has.
     pub(super) fn note_all_outstanding(&self) {
         for (id, Member { consumer, feed }) in &self.members {

@@ -1,8 +1,6 @@
 //! Writing: messages first, then what consumers have said, so that nothing is settled that is not
 //! there.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use super::sync::Written;
 use super::{RETRY, StreamThread, TRIM};
 use crate::broker::persist::StoreError;
@@ -10,6 +8,7 @@ use crate::broker::streams::log::Record;
 use crate::broker::streams::request::{Append, Request, What};
 use crate::broker::streams::state::{Condition, News};
 use crate::broker::sync::{Instant, thread};
+use crate::broker::wall_clock;
 use crate::protocol::WhenFull;
 
 /// Bytes of notes after which they are written anew.
@@ -166,7 +165,7 @@ impl StreamThread {
         if is_due {
             self.trimmed = now;
         }
-        let time = self.ages.judge(self.state.name(), milliseconds(), now);
+        let time = self.ages.judge(self.state.name(), wall_clock(), now);
         let first = self.writer.trim(time, None)?;
         if first > self.first {
             self.first = first;
@@ -228,10 +227,4 @@ fn records_of(append: &Append) -> impl Iterator<Item = Record<'_>> {
             payload: batch.payload(index),
         }
     })
-}
-
-/// The time by the wall clock, in milliseconds since 1970.
-pub(in crate::broker::streams) fn milliseconds() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -57,7 +57,7 @@ impl Session {
             overflow,
             queue,
             cleared,
-            values: true,
+            values: follow.is_none(),
             durable: follow.map(Box::new),
         };
         self.ask(vec![Step::Control(token(), subscribe)], 0);

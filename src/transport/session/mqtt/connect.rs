@@ -9,10 +9,10 @@ use super::super::{FAREWELL, Session};
 use super::packets::{ALIASES, Took};
 use super::{Known, Will};
 use crate::broker::sync::{Instant, Mutex};
-use crate::broker::{Counters, Event, Peer, Rights};
+use crate::broker::{Counters, Event, Peer, Rights, wall_clock};
 use crate::codec::Credentials;
 use crate::protocol::{ErrorCode, Refusal};
-use crate::transport::mqtt::{Kept, Seat, SessionName};
+use crate::transport::mqtt::{Away, Kept, Seat, SessionName, unheard_of};
 use crate::transport::users::Member;
 use crate::wire::mqtt::{
     Aliases, Connack, Connect, Fault, MOST_IN_FLIGHT, Manner, Missing, Packet, Reason, Talk,
@@ -116,6 +116,7 @@ impl Session {
             limit: connect.maximum_packet_size.map_or(usize::MAX, |limit| limit as usize),
             wants_reasons: connect.wants_reasons,
             limits,
+            wall_clock,
         };
         let user = match self.rights() {
             Rights::Of(user) => Some(user.shared_name()),
@@ -125,20 +126,26 @@ impl Session {
         let memory = self.purse.claim_to_keep(0).unwrap_or_default();
         let talk = Arc::new(Mutex::new(Talk::new(&manner, memory)));
         let taken = self.shared.mqtt.take(&name, (self.client, &self.line, &talk), TAKEOVER);
-        let Ok((seat, kept)) = taken else {
+        let Ok((seat, away)) = taken else {
             let words =
                 "another connection has this client identifier, and does not end; try again";
             return self.turn_down(version, &No::new(Reason::BUSY, words));
         };
-        let (fresh, kept) = match kept {
-            Some(kept) if connect.clean || kept.is_over() => {
-                kept.end().say(&self.shared.backlog.lane());
-                (true, None)
+        let lane = self.shared.backlog.lane();
+        let away = match away {
+            Some(away) if connect.clean => {
+                away.end().say(&lane);
+                None
             }
-            kept => (kept.is_none(), kept),
+            Some(away) if away.is_over() => {
+                let (stored, word) = away.fade();
+                word.say(&lane);
+                stored.map(|stored| Away::Stored(Box::new(stored)))
+            }
+            away => away,
         };
         let connack = Connack {
-            session_present: !fresh,
+            session_present: away.is_some(),
             assigned_client_id: assigned.as_deref(),
             receive_maximum: version.is_5().then_some(WINDOW),
             maximum_packet_size: u32::try_from(self.most_of_packet()).ok(),
@@ -153,10 +160,10 @@ impl Session {
             return Ok(Goes::NoFurther);
         }
         if let Err(error) = self.push(&[&out]) {
-            drop(self.shared.mqtt.leave(seat, kept.map(|kept| *kept)));
+            drop(self.shared.mqtt.leave(seat, away));
             return Err(error);
         }
-        self.begin_talk(connect, (seat, talk, kept), &manner, will)?;
+        self.begin_talk(connect, (seat, talk, away), &manner, will)?;
         Ok(Goes::On)
     }
 
@@ -164,13 +171,16 @@ impl Session {
     fn begin_talk(
         &mut self,
         connect: &Connect<'_>,
-        (mut seat, mut talk, kept): (Seat, Arc<Mutex<Talk>>, Option<Box<Kept>>),
+        (mut seat, mut talk, away): (Seat, Arc<Mutex<Talk>>, Option<Away>),
         manner: &Manner,
         will: Option<Will>,
     ) -> io::Result<()> {
-        let (inbox, fate) = match kept {
-            Some(kept) => {
-                let Kept { client, inbox, fate, talk: known, .. } = *kept;
+        let (mut session, mut goes_on) = (None, None);
+        let (inbox, fate) = match away {
+            Some(Away::Kept(kept)) => {
+                let Kept { client, inbox, fate, talk: known, lasting, .. } = *kept;
+                session = lasting.map(|lasting| lasting.id);
+                goes_on = Some(true);
                 talk = known;
                 talk.lock().resume(manner, inbox.waiting());
                 // The dispatcher knows the session by this number.
@@ -181,7 +191,14 @@ impl Session {
                 let _ = self.events.send(Event::Rejoin { client, peer: self.peer });
                 (inbox, fate)
             }
-            None => {
+            away => {
+                if let Some(Away::Stored(stored)) = away {
+                    let lasting = stored.lasting;
+                    let mut talk = talk.lock();
+                    lasting.subscriptions.into_iter().for_each(|it| drop(talk.grant(it)));
+                    session = Some(lasting.id);
+                    goes_on = Some(false);
+                }
                 let (outbox, inbox) = self.new_outbox();
                 let fate = outbox.fate();
                 self.tell_of(outbox);
@@ -191,6 +208,7 @@ impl Session {
         // The keepalive of a client is the longest that it is silent; half as long again is waited.
         let keep_alive = Duration::from_secs(connect.keep_alive.into()) * 3 / 2;
         let lent = inbox.lend();
+        let is_kept = connect.session_expiry > 0;
         if let Some(mqtt) = &mut self.mqtt {
             mqtt.known = Some(Known {
                 version: connect.version,
@@ -201,9 +219,15 @@ impl Session {
                 claimed: 0,
                 will,
                 expiry: connect.session_expiry,
+                written: goes_on.and(session.as_ref()).map(|_| 0),
+                session: session.or_else(|| if is_kept { unheard_of() } else { None }),
+                window: manner.windows.0,
                 keep_alive: (connect.keep_alive > 0).then_some(keep_alive),
                 heard: Instant::now(),
             });
+        }
+        if let Some(is_known) = goes_on {
+            self.subscribe_again(is_known);
         }
         self.start_writer(lent, fate, None)
     }

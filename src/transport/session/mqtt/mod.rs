@@ -4,6 +4,7 @@
 //! [`Sessions`](crate::transport::mqtt::Sessions).
 
 mod connect;
+mod keeping;
 mod packets;
 mod part;
 mod subscribe;
@@ -57,6 +58,12 @@ struct Known {
     will: Option<Will>,
     /// Seconds for which the session outlives the connection.
     expiry: u32,
+    /// What streams know the session by; `None` where it ends with the connection.
+    session: Option<Arc<str>>,
+    /// The seconds that were written down with it, if it was.
+    written: Option<u32>,
+    /// Messages that may be on their way to the client.
+    window: u16,
     /// How long the client may be silent.
     keep_alive: Option<Duration>,
     /// When it was heard last.

@@ -7,10 +7,13 @@ use std::sync::atomic::Ordering;
 
 use super::super::Session;
 use super::super::login::Goes;
+use super::keeping::Keeping;
+use super::subscribe::{Then, subscribe, unsubscribe};
 use crate::broker::sync::Mutex;
 use crate::broker::{Charge, Control, Counters, Step};
 use crate::codec::Claim;
 use crate::protocol::{Refusal, Token};
+use crate::transport::mqtt::forget;
 use crate::transport::priority::{CROWD, give_way};
 use crate::wire::mqtt::{
     Aliases, Answer, Arrived, Fault, NotPublished, Packet, Publish, Published, Publishes, Qos,
@@ -50,6 +53,7 @@ struct Region {
     fault: Option<Fault>,
     is_last: bool,
     needs_permit: bool,
+    subscriptions: Then,
 }
 
 impl Session {
@@ -116,11 +120,19 @@ impl Session {
                     talk.lock().ping();
                     Ok(())
                 }
-                Packet::Subscribe(subscribe) => {
-                    super::subscribe::subscribe(&subscribe, format, &limits, &talk, &mut publishes)
+                Packet::Subscribe(it) => {
+                    let keeping = Keeping {
+                        client: self.client,
+                        session: known.session.as_deref(),
+                        talk: &talk,
+                        window: known.window,
+                        events: &self.events,
+                    };
+                    let then = &mut found.subscriptions;
+                    subscribe(&it, format, &limits, &keeping, &mut publishes, then)
                 }
-                Packet::Unsubscribe(unsubscribe) => {
-                    super::subscribe::unsubscribe(&unsubscribe, &limits, &talk, &mut publishes)
+                Packet::Unsubscribe(it) => {
+                    unsubscribe(&it, &limits, &talk, &mut publishes, &mut found.subscriptions)
                 }
                 Packet::Disconnect(goodbye) => {
                     found.is_last = true;
@@ -167,7 +179,14 @@ impl Session {
             self.shared.allowances.spend(self.peer.origin(), found.taken, published.extra);
         }
         let messages = self.published_in(&published.steps);
+        if found.subscriptions.has_changed {
+            // A consumer that nothing is written of would be forgotten after a restart.
+            self.write_down();
+        }
         self.send(published.steps, published.cost);
+        for durable in found.subscriptions.left {
+            forget(durable, &self.events);
+        }
         if let Some(writer) = &self.writer {
             found.charges.into_iter().for_each(|charge| writer.fate.written(charge));
         }

@@ -12,12 +12,10 @@ use crate::broker::sync::{Instant, RecvTimeoutError};
 use crate::broker::{ClientId, Event, Step, Use};
 use crate::codec::{Claim, Share};
 use crate::protocol::Refusal;
-use crate::transport::mqtt::{DelayedWill, Kept};
+use crate::transport::mqtt::{Away, DelayedWill, Kept, Lasting, Stored, waited_until};
 use crate::transport::purse::CONNECTION;
 use crate::wire::mqtt::{Disconnect, Fault, Kind, Reason};
 
-/// Seconds that mean for ever (MQTT 5, 3.1.2.11.2).
-const FOR_EVER: u32 = u32::MAX;
 /// How long the writer may take for the last packet.
 const GOODBYE: Duration = Duration::from_secs(1);
 /// One part in so many of the memory for connections is not for sessions whose clients are away, so
@@ -64,7 +62,8 @@ impl Session {
             return;
         }
         let Some(known) = self.mqtt.as_mut().and_then(|mqtt| mqtt.known.take()) else { return };
-        let Known { talk, seat, inbox, will, expiry, .. } = known;
+        let lasting = known.lasting();
+        let Known { talk, seat, inbox, will, expiry, written, .. } = known;
         let Some(seat) = seat else { return };
         talk.lock().end(Reason::SUCCESS);
         let is_kept = expiry > 0 && !inbox.is_overflowed() && !inbox.is_closed();
@@ -93,31 +92,51 @@ impl Session {
             }
             fate
         });
+        if let Some(lasting) = lasting.as_ref().filter(|_| expiry > 0) {
+            // What is on its way to the client waits with its streams.
+            let _ = self.events.send(Event::Rest { client: self.client });
+            if written.is_some_and(|seconds| seconds != expiry) {
+                // What cannot be written stays as it was.
+                let _ = lasting.write(&self.events, &self.shared.config);
+            }
+        }
         let memory =
             if is_kept { memory_to_keep(self.shared.memory.of(Use::Connections)) } else { None };
-        let kept = fate.zip(memory).map(|(fate, memory)| Kept {
-            client: self.client,
-            inbox,
-            fate,
-            talk,
-            until: (expiry < FOR_EVER).then(|| now + Duration::from_secs(expiry.into())),
-            will: delayed,
-            _memory: memory,
-            events: self.events.clone(),
-        });
-        let is_lost = kept.is_none();
-        let number = self.client;
-        if !is_lost {
-            // The number stays with the session: whoever goes on with it may do so before this
-            // thread has ended.
-            let last = ClientId(self.shared.next_client.fetch_add(1, Ordering::Relaxed));
-            self.shared.connections.rename(number, last);
-            self.client = last;
-        }
-        if let Some(kept) = self.shared.mqtt.leave(seat, kept) {
-            kept.end().say(&self.shared.backlog.lane());
-        } else if is_lost {
-            let _ = self.events.send(Event::Detach { client: number });
+        let until = waited_until(expiry);
+        let (number, events) = (self.client, self.events.clone());
+        let is_whole = expiry > 0 && lasting.as_ref().is_some_and(Lasting::is_whole);
+        let left = match (fate.zip(memory), lasting) {
+            (Some((fate, _memory)), lasting) => {
+                // The number stays with the session: whoever goes on with it may do so before this
+                // thread has ended.
+                let last = ClientId(self.shared.next_client.fetch_add(1, Ordering::Relaxed));
+                self.shared.connections.rename(number, last);
+                self.client = last;
+                let will = delayed;
+                let (client, lasting) = (number, lasting);
+                let kept =
+                    Kept { client, inbox, fate, talk, until, will, lasting, _memory, events };
+                Some(Away::Kept(Box::new(kept)))
+            }
+            (None, lasting) => {
+                if let Some(DelayedWill { steps, cost, .. }) = delayed {
+                    self.send(steps, cost);
+                }
+                let _ = self.events.send(Event::Detach { client: number });
+                match lasting {
+                    Some(lasting) if is_whole => {
+                        Some(Away::Stored(Box::new(Stored { lasting, until, events })))
+                    }
+                    Some(lasting) => {
+                        lasting.end(&events);
+                        None
+                    }
+                    None => None,
+                }
+            }
+        };
+        if let Some(left) = self.shared.mqtt.leave(seat, left) {
+            left.end().say(&self.shared.backlog.lane());
         }
     }
 

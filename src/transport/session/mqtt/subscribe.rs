@@ -1,14 +1,13 @@
 //! SUBSCRIBE and UNSUBSCRIBE to what they ask of the dispatcher.
 
-use std::sync::Arc;
-
+use super::keeping::{Keeping, subscribing};
 use crate::broker::sync::Mutex;
 use crate::broker::{Control, Step};
-use crate::protocol::{Limits, Overflow, Token, TopicFilter};
+use crate::protocol::{Limits, Token, TopicFilter};
 use crate::wire::MqttFormat;
 use crate::wire::mqtt::{
-    Asked, Fault, Granted, Kind, Publishes, Question, Reason, RetainHandling, Subscribe, Talk,
-    TopicRefused, Unsubscribe, Wanted, wanted,
+    Asked, Durable, Fault, Granted, Kind, Publishes, Question, Reason, RetainHandling, Subscribe,
+    Subscribed, Talk, TopicRefused, Unsubscribe, Wanted, wanted,
 };
 
 /// Filters of one packet that are looked at; each is a step of the dispatcher.
@@ -20,83 +19,123 @@ const MOST_ANSWERED: usize = 16 * MOST_FILTERS;
 /// A filter that is refused, and why in words.
 type Refused = (Reason, String);
 
+/// What is done when the dispatcher has seen what a packet asks for.
+#[derive(Default)]
+pub(super) struct Then {
+    /// Whether there are other subscriptions.
+    pub(super) has_changed: bool,
+    /// Consumers that no subscription has any more.
+    pub(super) left: Vec<Durable>,
+}
+
 /// Asks for what a SUBSCRIBE asks for.
 pub(super) fn subscribe(
     subscribe: &Subscribe<'_>,
     format: MqttFormat,
     limits: &Limits,
-    talk: &Arc<Mutex<Talk>>,
+    keeping: &Keeping<'_>,
     publishes: &mut Publishes<'_>,
+    then: &mut Then,
 ) -> Result<(), Fault> {
     check_count(Kind::Subscribe, subscribe.filters().count())?;
     let token = Token(subscribe.id.get());
     let mut question = Question::new(subscribe.id, true);
-    let mut steps = Vec::new();
+    let mut wanted = Vec::new();
     for (place, asked) in subscribe.filters().enumerate() {
         match filter(place, asked.filter, limits) {
             Err(refused) => question.refuse(refused),
             Ok(filter) => {
-                steps.push(one(&asked, &filter, subscribe.identifier, format, talk));
-                question.filters.push(Err((filter, Reason(asked.qos.byte()))));
+                let granted = granted(&asked, subscribe.identifier);
+                let goes_on = shows_values(&asked, keeping.talk, &filter);
+                question.ask(filter.clone(), Reason(asked.qos.byte()), goes_on);
+                wanted.push((Subscribed { filter, granted, durable: None }, goes_on));
             }
         }
     }
-    talk.lock().ask(question);
-    steps.into_iter().for_each(|control| publishes.then(Step::Control(token, control)));
+    let streams = keeping.streams_for(wanted.iter().map(|(subscribed, _)| subscribed));
+    let mut steps = Vec::new();
+    for ((mut subscribed, with_values), stream) in wanted.into_iter().zip(streams) {
+        subscribed.durable = stream.and_then(|stream| keeping.consumer(&subscribed, stream));
+        let filter = subscribed.filter.clone();
+        let before = keeping.talk.lock().grant(subscribed.clone());
+        let goes_on = before.as_ref().is_some_and(|before| before.durable == subscribed.durable);
+        let control = subscribing(&subscribed, goes_on, format, with_values, keeping.window);
+        match before.map(|before| before.durable) {
+            Some(None) if !goes_on => steps.push((Token(0), Control::Cancel { filter })),
+            Some(Some(durable)) if !goes_on => {
+                steps.push((Token(0), leaving(filter, &durable)));
+                then.left.push(durable);
+            }
+            _ => {}
+        }
+        steps.push((token, control));
+    }
+    then.has_changed = true;
+    keeping.talk.lock().ask(question);
+    for (token, control) in steps {
+        publishes.then(Step::Control(token, control));
+    }
     Ok(())
 }
 
-/// Grants what is asked for, and asks the dispatcher for it.
-fn one(
-    asked: &Asked<'_>,
-    filter: &TopicFilter,
-    identifier: Option<u32>,
-    format: MqttFormat,
-    talk: &Arc<Mutex<Talk>>,
-) -> Control {
-    let granted = Granted {
+fn granted(asked: &Asked<'_>, identifier: Option<u32>) -> Granted {
+    Granted {
         qos: asked.qos,
         no_local: asked.no_local,
         retain_as_published: asked.retain_as_published,
         identifier,
-    };
-    let was_there = talk.lock().grant(filter, granted);
-    Control::Subscribe {
-        filter: filter.clone(),
-        dialect: format.dialect(),
-        names: None,
-        overflow: Overflow::Disconnect,
-        queue: None,
-        // A last value that is cleared is told by a message of no bytes.
-        cleared: true,
-        values: match asked.retain_handling {
-            RetainHandling::Always => true,
-            RetainHandling::IfNew => !was_there,
-            RetainHandling::Never => false,
-        },
-        durable: None,
     }
+}
+
+/// Whether a subscription begins with the last values.
+fn shows_values(asked: &Asked<'_>, talk: &Mutex<Talk>, filter: &TopicFilter) -> bool {
+    match asked.retain_handling {
+        RetainHandling::Always => true,
+        RetainHandling::IfNew => !talk.lock().has(filter),
+        RetainHandling::Never => false,
+    }
+}
+
+/// Ends what a stream keeps for a filter.
+fn leaving(filter: TopicFilter, durable: &Durable) -> Control {
+    let (stream, consumer) = (Some((*durable.stream).into()), Some((*durable.consumer).into()));
+    Control::Leave { filter, stream, consumer }
 }
 
 /// Ends what an UNSUBSCRIBE names.
 pub(super) fn unsubscribe(
     unsubscribe: &Unsubscribe<'_>,
     limits: &Limits,
-    talk: &Arc<Mutex<Talk>>,
+    talk: &Mutex<Talk>,
     publishes: &mut Publishes<'_>,
+    then: &mut Then,
 ) -> Result<(), Fault> {
     check_count(Kind::Unsubscribe, unsubscribe.filters().count())?;
     let token = Token(unsubscribe.id.get());
     let mut question = Question::new(unsubscribe.id, false);
     let mut steps = Vec::new();
     for (place, text) in unsubscribe.filters().enumerate() {
-        match filter(place, text, limits) {
-            Err(refused) => question.refuse(refused),
-            Ok(filter) if talk.lock().revoke(&filter) => {
-                steps.push(Control::Cancel { filter: filter.clone() });
-                question.filters.push(Err((filter, Reason::SUCCESS)));
+        let filter = match filter(place, text, limits) {
+            Ok(filter) => filter,
+            Err(refused) => {
+                question.refuse(refused);
+                continue;
             }
-            Ok(_) => question.filters.push(Ok(Reason::NO_SUBSCRIPTION_EXISTED)),
+        };
+        match talk.lock().revoke(&filter) {
+            Some(Subscribed { durable, .. }) => {
+                steps.push(match durable {
+                    Some(durable) => {
+                        let control = leaving(filter.clone(), &durable);
+                        then.left.push(durable);
+                        control
+                    }
+                    None => Control::Cancel { filter: filter.clone() },
+                });
+                question.ask(filter, Reason::SUCCESS, false);
+                then.has_changed = true;
+            }
+            None => question.filters.push(Ok(Reason::NO_SUBSCRIPTION_EXISTED)),
         }
     }
     talk.lock().ask(question);

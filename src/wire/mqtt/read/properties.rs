@@ -72,10 +72,26 @@ impl<'a> Properties<'a> {
         Ok(Properties(part.since(start)))
     }
 
-    /// Properties that were checked before they were put where they are: what was
-    /// [passed on](Properties::passed_on).
+    /// Properties that were checked before they were put where they are: those that were
+    /// [to be kept](Properties::to_keep).
     pub fn kept(bytes: &'a [u8]) -> Properties<'a> {
         Properties(bytes)
+    }
+
+    /// The seconds for which a message is worth something, if its publisher has said so.
+    pub(crate) fn message_expiry(self) -> Option<u32> {
+        self.iter().find_map(|property| match property {
+            Property { id: property::MESSAGE_EXPIRY, value: Value::Number(seconds), .. } => {
+                Some(seconds)
+            }
+            _ => None,
+        })
+    }
+
+    /// The bytes of those that a message is kept with: what is [passed
+    /// on](Properties::passed_on), and how long it is worth something.
+    pub(crate) fn to_keep(self) -> Cow<'a, [u8]> {
+        self.bytes_of(|id| property::is_passed_on(id) || id == property::MESSAGE_EXPIRY)
     }
 
     /// What a publisher has said of which kind its message is.

@@ -232,7 +232,6 @@ impl<M> Outgoing<M> {
     }
 
     /// The messages that the client may not have, in their order.
-    #[cfg(test)]
     pub(crate) fn messages(&self) -> impl Iterator<Item = &M> {
         self.flights.values().filter_map(|flight| match &flight.stage {
             Stage::Once(message) | Stage::Twice(message) => Some(message),

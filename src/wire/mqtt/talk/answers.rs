@@ -19,18 +19,34 @@ pub(crate) struct Answer {
 pub(crate) struct Question {
     pub(crate) id: PacketId,
     pub(crate) is_subscribe: bool,
-    /// For each filter its reason, or the filter that is asked about, and the reason if it is done.
-    pub(crate) filters: Vec<Result<Reason, (TopicFilter, Reason)>>,
+    /// For each filter its reason, or what is asked about it.
+    pub(crate) filters: Vec<Result<Reason, Pending>>,
     /// What is wrong with one of them, in words.
     pub(crate) words: Option<String>,
     /// Whether it came on a connection that has ended: nobody waits for its answer.
     pub(super) is_void: bool,
 }
 
+/// A filter that the dispatcher is asked about.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    pub(crate) filter: TopicFilter,
+    /// The reason if it is done.
+    pub(crate) reason: Reason,
+    /// Whether something is said behind the answer of the stream that keeps its messages: its last
+    /// values, and that it is subscribed to.
+    pub(crate) goes_on: bool,
+}
+
 impl Question {
     /// One of no filters yet.
     pub(crate) fn new(id: PacketId, is_subscribe: bool) -> Question {
         Question { id, is_subscribe, filters: Vec::new(), words: None, is_void: false }
+    }
+
+    /// Adds a filter that the dispatcher is asked about.
+    pub(crate) fn ask(&mut self, filter: TopicFilter, reason: Reason, goes_on: bool) {
+        self.filters.push(Err(Pending { filter, reason, goes_on }));
     }
 
     /// Refuses the next filter.
@@ -40,7 +56,7 @@ impl Question {
     }
 
     /// The filter that the dispatcher answers next.
-    pub(super) fn next(&mut self) -> Option<&mut Result<Reason, (TopicFilter, Reason)>> {
+    pub(super) fn next(&mut self) -> Option<&mut Result<Reason, Pending>> {
         self.filters.iter_mut().find(|filter| filter.is_err())
     }
 

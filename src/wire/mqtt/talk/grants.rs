@@ -1,6 +1,9 @@
 //! The subscriptions of one session, as its client asked for them: what a message is delivered
 //! with.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use super::super::Qos;
 use crate::broker::FilterMap;
 use crate::protocol::{TopicFilter, TopicName};
@@ -18,20 +21,42 @@ pub(crate) struct Granted {
     pub(crate) identifier: Option<u32>,
 }
 
+/// Where the messages of a subscription come from that a stream keeps: from a consumer of it, which
+/// is the session's own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Durable {
+    pub(crate) stream: Arc<str>,
+    pub(crate) consumer: Arc<str>,
+    /// When it was asked for, in milliseconds since 1970.
+    pub(crate) since: u64,
+}
+
+/// One subscription of a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Subscribed {
+    pub(crate) filter: TopicFilter,
+    pub(crate) granted: Granted,
+    /// None where its messages come as they are published.
+    pub(crate) durable: Option<Durable>,
+}
+
 /// All of them.
 #[derive(Debug, Default)]
 pub(super) struct Grants {
     filters: FilterMap<Granted>,
+    /// Those that streams keep: their messages come by themselves, whatever else matches them.
+    durable: HashMap<TopicFilter, (Granted, Durable)>,
     /// Bytes that they take, about.
     bytes: usize,
 }
 
-/// Bytes that a subscription takes beside its filter, about.
+/// Bytes that a subscription takes beside its filter, about, and where its messages come from.
 const GRANT: usize = 192;
+const DURABLE: usize = 192;
 
 /// The cost of a subscription. Two that mean the same are spelled alike here.
-fn cost(filter: &TopicFilter) -> usize {
-    GRANT + filter.as_str().len()
+fn cost(filter: &TopicFilter, is_durable: bool) -> usize {
+    GRANT + filter.as_str().len() + if is_durable { DURABLE } else { 0 }
 }
 
 /// What holds for a message: it is delivered once, however many subscriptions it matches.
@@ -45,18 +70,28 @@ pub(super) struct Matched {
 
 impl Grants {
     /// Adds one, in the place of the one with the same filter. Returns that.
-    pub(super) fn add(&mut self, filter: &TopicFilter, granted: Granted) -> Option<Granted> {
-        let before = self.filters.remove(filter);
-        self.filters.insert(filter.clone(), granted);
-        self.bytes += if before.is_none() { cost(filter) } else { 0 };
+    pub(super) fn add(&mut self, subscribed: Subscribed) -> Option<Subscribed> {
+        let Subscribed { filter, granted, durable } = subscribed;
+        let before = self.remove(&filter);
+        self.bytes += cost(&filter, durable.is_some());
+        match durable {
+            Some(durable) => drop(self.durable.insert(filter, (granted, durable))),
+            None => self.filters.insert(filter, granted),
+        }
         before
     }
 
     /// Removes one.
-    pub(super) fn remove(&mut self, filter: &TopicFilter) -> Option<Granted> {
-        let removed = self.filters.remove(filter);
-        self.bytes -= if removed.is_some() { cost(filter) } else { 0 };
-        removed
+    pub(super) fn remove(&mut self, filter: &TopicFilter) -> Option<Subscribed> {
+        let (granted, durable) = match self.filters.remove(filter) {
+            Some(granted) => (granted, None),
+            None => {
+                let (granted, durable) = self.durable.remove(filter)?;
+                (granted, Some(durable))
+            }
+        };
+        self.bytes -= cost(filter, durable.is_some());
+        Some(Subscribed { filter: filter.clone(), granted, durable })
     }
 
     /// Removes the one that is spelled like this.
@@ -66,17 +101,67 @@ impl Grants {
         }
     }
 
+    /// What holds for the messages of one that a stream keeps.
+    pub(super) fn of_stream(&self, filter: &TopicFilter) -> Option<&Granted> {
+        self.durable.get(filter).map(|(granted, _)| granted)
+    }
+
+    /// Where the messages of one come from, if a stream keeps them.
+    pub(super) fn durable(&self, filter: &TopicFilter) -> Option<&Durable> {
+        self.durable.get(filter).map(|(_, durable)| durable)
+    }
+
+    /// Whether there is one with this filter.
+    pub(super) fn has(&self, filter: &TopicFilter) -> bool {
+        self.durable.contains_key(filter) || self.filters.get(filter).is_some()
+    }
+
+    /// How many of them streams keep.
+    pub(super) fn count_durable(&self) -> usize {
+        self.durable.len()
+    }
+
+    /// Each of them, in no order.
+    pub(super) fn each(&self) -> impl Iterator<Item = Subscribed> {
+        let plain = self.filters.iter().map(|(filter, granted)| (filter, *granted, None));
+        let durable =
+            self.durable.iter().map(|(filter, (granted, kept))| (filter, *granted, Some(kept)));
+        plain.chain(durable).map(|(filter, granted, durable)| Subscribed {
+            filter: filter.clone(),
+            granted,
+            durable: durable.cloned(),
+        })
+    }
+
     /// Bytes of memory that they take.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// What holds for a message of a topic; `None` where no subscription matches it any more.
+    /// What holds for a message of a topic that comes as it is published; `None` where no
+    /// subscription matches it any more.
     pub(super) fn of(&self, topic: TopicName<'_>) -> Option<Matched> {
         let mut matched: Option<Matched> = None;
-        self.filters.each_matching(topic, |granted| match &mut matched {
+        self.filters.each_matching(topic, |granted| Matched::add(&mut matched, granted));
+        matched
+    }
+
+    /// The same for a topic's last value, with which all subscriptions begin.
+    pub(super) fn of_value(&self, topic: TopicName<'_>) -> Option<Matched> {
+        let mut matched = self.of(topic);
+        for (_, (granted, _)) in self.durable.iter().filter(|(filter, _)| filter.matches(topic)) {
+            Matched::add(&mut matched, granted);
+        }
+        matched
+    }
+}
+
+impl Matched {
+    /// Of several subscriptions the most that was granted counts.
+    fn add(matched: &mut Option<Matched>, granted: &Granted) {
+        match matched {
             None => {
-                matched = Some(Matched {
+                *matched = Some(Matched {
                     qos: granted.qos,
                     no_local: granted.no_local,
                     retain_as_published: granted.retain_as_published,
@@ -89,8 +174,7 @@ impl Grants {
                 matched.retain_as_published |= granted.retain_as_published;
                 matched.identifiers.extend(granted.identifier);
             }
-        });
-        matched
+        }
     }
 }
 
@@ -113,9 +197,10 @@ mod tests {
             retain_as_published: no_local,
             identifier,
         };
-        assert_eq!(grants.add(&filter("a/+"), granted(Qos::AtMostOnce, true, Some(7))), None);
-        assert_eq!(grants.add(&filter("a/#"), granted(Qos::ExactlyOnce, false, Some(9))), None);
-        grants.add(&filter("b"), granted(Qos::AtLeastOnce, true, None));
+        let one = |text, granted| Subscribed { filter: filter(text), granted, durable: None };
+        assert_eq!(grants.add(one("a/+", granted(Qos::AtMostOnce, true, Some(7)))), None);
+        assert_eq!(grants.add(one("a/#", granted(Qos::ExactlyOnce, false, Some(9)))), None);
+        grants.add(one("b", granted(Qos::AtLeastOnce, true, None)));
         let of = |grants: &Grants, topic: &str| grants.of(Topic::parse(topic).unwrap().name());
         let both = of(&grants, "a/x").unwrap();
         assert_eq!(
@@ -134,5 +219,31 @@ mod tests {
         assert!(of(&grants, "b/c").is_none() && of(&grants, "c").is_none());
         assert!(grants.remove(&filter("a/#")).is_some() && grants.remove(&filter("a/#")).is_none());
         assert_eq!(of(&grants, "a/x").unwrap().identifiers, [7]);
+    }
+    #[test]
+    fn what_a_stream_keeps_is_not_for_what_comes_as_it_is_published() {
+        let mut grants = Grants::default();
+        let granted = Granted {
+            qos: Qos::AtLeastOnce,
+            no_local: false,
+            retain_as_published: false,
+            identifier: Some(4),
+        };
+        let (stream, consumer) = ("all".into(), "$mqtt-1".into());
+        let kept = Subscribed {
+            filter: filter("a/#"),
+            granted,
+            durable: Some(Durable { stream, consumer, since: 7 }),
+        };
+        let plain = Subscribed { durable: None, ..kept.clone() };
+        assert_eq!(grants.add(kept.clone()), None);
+        assert!(grants.of(Topic::parse("a/x").unwrap().name()).is_none());
+        assert_eq!(grants.of_stream(&filter("a/#")), Some(&granted));
+        assert!(grants.each().eq([kept.clone()]));
+        assert_eq!(grants.add(plain.clone()), Some(kept));
+        assert!(grants.count_durable() == 0 && grants.of_stream(&filter("a/#")).is_none());
+        assert!(grants.of(Topic::parse("a/x").unwrap().name()).is_some());
+        assert_eq!(grants.remove(&filter("a/#")), Some(plain));
+        assert_eq!(grants.bytes(), 0);
     }
 }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::super::{PacketId, Properties, PublishHead, Qos, Version};
 use super::queue::{Held, let_go};
-use crate::broker::{Charge, Stored};
+use crate::broker::{Charge, Feed, Record, Stored};
 use crate::codec::{Batch, DECODING_FACTOR, Dialect, Document, Encoding, PayloadRef, Tenths};
-use crate::protocol::{ErrorCode, Format, Limits, plain_size};
+use crate::protocol::{ErrorCode, Format, Limits, TopicName, plain_size};
 use crate::wire::write_batch::{MAX_BYTES, WriteBatch};
 
 /// A message of QoS 1 or 2, until the client has it.
@@ -71,6 +71,8 @@ pub(super) enum Source {
     Batch(Arc<Batch>, u32, Dialect),
     /// A last value.
     Stored(Stored),
+    /// In a stream, by its number, whose feed may have ended.
+    Log(Arc<Feed>, u64),
 }
 
 /// What a packet says beside the message.
@@ -93,6 +95,8 @@ pub(super) struct Style {
     pub(super) limits: Limits,
     /// What time it is.
     pub(super) now: Tenths,
+    /// The wall clock, in milliseconds since 1970.
+    pub(super) wall_clock: fn() -> u64,
 }
 
 /// A message was not written.
@@ -104,6 +108,8 @@ pub(super) enum NotWritten {
     Failed,
     /// It takes so much memory to write it.
     NeedsMemory(usize),
+    /// Its stream does not keep it any more, or cannot read it.
+    Gone,
 }
 
 /// A payload as it is written.
@@ -121,7 +127,7 @@ impl Source {
     pub(super) fn is_over(&self, now: Tenths) -> bool {
         match self {
             Source::Batch(batch, index, _) => batch.ttl_left(*index as usize, now) == Some(0),
-            Source::Stored(_) => false,
+            Source::Stored(_) | Source::Log(..) => false,
         }
     }
 }
@@ -140,8 +146,35 @@ impl Style {
                 let style = Style { dialect: *dialect, ..*self };
                 style.put_of_batch((batch, *index as usize), around, paid, gathered)
             }
-            Source::Stored(stored) => self.put_stored(stored, around, paid, gathered),
+            Source::Stored(stored) => {
+                let (topic, payload) = (stored.topic(), stored.payload());
+                self.put_payload(topic, payload, (around, None), paid, gathered)
+            }
+            Source::Log(feed, seq) => feed
+                .read_again(*seq, |record| self.put_record(&record, around, paid, gathered))
+                .unwrap_or(Err(NotWritten::Gone)),
         }
+    }
+
+    /// Adds a message of a stream.
+    pub(super) fn put_record(
+        &self,
+        record: &Record<'_>,
+        around: Around<'_>,
+        paid: usize,
+        gathered: &mut WriteBatch,
+    ) -> Result<(), NotWritten> {
+        // One that is sent again may be over by now, and is not without an end for that.
+        let expiry = self.expiry_left(record).map(|left| left.max(1));
+        self.put_payload(record.topic, record.payload, (around, expiry), paid, gathered)
+    }
+
+    /// The seconds that a message of a stream has left, where its publisher has said how long it is
+    /// worth something (MQTT 5, 3.3.2.3.3).
+    pub(super) fn expiry_left(&self, record: &Record<'_>) -> Option<u32> {
+        let whole = Properties::kept(record.payload.properties()).message_expiry()?;
+        let passed = (self.wall_clock)().saturating_sub(record.time) / 1_000;
+        Some(whole.saturating_sub(u32::try_from(passed).unwrap_or(u32::MAX)))
     }
 
     fn put_of_batch(
@@ -190,14 +223,14 @@ impl Style {
         self.put_packet(topic, &bytes, content, properties, around, gathered)
     }
 
-    fn put_stored(
+    fn put_payload(
         &self,
-        stored: &Stored,
-        around: Around<'_>,
+        topic: TopicName<'_>,
+        payload: PayloadRef<'_>,
+        (around, expiry): (Around<'_>, Option<u32>),
         paid: usize,
         gathered: &mut WriteBatch,
     ) -> Result<(), NotWritten> {
-        let payload = stored.payload();
         let bytes = match self.as_it_came(payload) {
             Some(bytes) if bytes.len() > MAX_BYTES.max(paid) => {
                 return Err(NotWritten::NeedsMemory(bytes.len()));
@@ -208,15 +241,8 @@ impl Style {
         let is_new = matches!(bytes, Bytes::Anew(_));
         let properties = Properties::kept(payload.properties());
         let content = self.content(payload, is_new);
-        let topic = stored.topic();
-        self.put_packet(
-            topic.as_str(),
-            &bytes,
-            content,
-            (properties, is_new),
-            (around, None),
-            gathered,
-        )
+        let (properties, around) = ((properties, is_new), (around, expiry));
+        self.put_packet(topic.as_str(), &bytes, content, properties, around, gathered)
     }
 
     /// What is passed on as it came: a text, bytes, and what is in the client's format.

@@ -5,6 +5,7 @@
 
 mod answers;
 mod grants;
+mod kept;
 mod message;
 mod queue;
 #[cfg(test)]
@@ -12,10 +13,12 @@ mod queue;
 mod tests;
 mod writing;
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
 
 pub(crate) use answers::{Answer, Question};
-pub(crate) use grants::Granted;
+pub(crate) use grants::{Durable, Granted, Subscribed};
+pub(crate) use kept::PutKept;
 pub(crate) use queue::Held;
 pub(crate) use writing::Next;
 
@@ -58,6 +61,12 @@ pub(crate) struct Talk {
     unanswered: Unanswered,
     /// SUBSCRIBE and UNSUBSCRIBE that are not answered.
     asked: VecDeque<Question>,
+    /// Whether messages of streams wait until there is room on the way, and whether there may be
+    /// some.
+    feeds_wait: bool,
+    feeds_may_go: bool,
+    /// Messages of consumers, by their numbers, that are due again and were sent before.
+    sent_before: HashSet<(Option<Arc<str>>, u64)>,
     /// Whether what is done next was told before.
     is_told: bool,
     /// A delivery that the writer of an earlier connection had taken and not written.
@@ -85,12 +94,14 @@ pub(crate) struct Manner {
     pub(crate) limit: usize,
     pub(crate) wants_reasons: bool,
     pub(crate) limits: Limits,
+    /// In milliseconds since 1970.
+    pub(crate) wall_clock: fn() -> u64,
 }
 
 impl Manner {
     fn style(&self) -> Style {
-        let Manner { version, dialect, limit, limits, .. } = *self;
-        Style { version, dialect, limit, limits, now: Tenths::default() }
+        let Manner { version, dialect, limit, limits, wall_clock, .. } = *self;
+        Style { version, dialect, limit, limits, now: Tenths::default(), wall_clock }
     }
 }
 
@@ -109,6 +120,9 @@ impl Talk {
             quick: Vec::new(),
             unanswered: Unanswered::default(),
             asked: VecDeque::new(),
+            feeds_wait: false,
+            feeds_may_go: false,
+            sent_before: HashSet::new(),
             is_told: false,
             saved: None,
             stale: 0,
@@ -128,6 +142,8 @@ impl Talk {
         self.incoming.resume(manner.windows.1);
         self.waiting.iter_mut().for_each(Waiting::become_stale);
         (self.is_blocked, self.owed) = (false, None);
+        (self.feeds_wait, self.feeds_may_go) = (false, false);
+        self.note_sent();
         // The client asks again for what it was not answered (MQTT 5, 4.4): an answer to what it
         // has asked before would be taken for one to that.
         self.quick = Vec::new();
@@ -213,14 +229,40 @@ impl Talk {
         }
     }
 
-    /// Says what is wanted of a filter's messages. Returns whether there was such a subscription.
-    pub(crate) fn grant(&mut self, filter: &TopicFilter, granted: Granted) -> bool {
-        self.grants.add(filter, granted).is_some()
+    /// Says what is wanted of a filter's messages, and where they come from. Returns the
+    /// subscription whose place it takes.
+    pub(crate) fn grant(&mut self, subscribed: Subscribed) -> Option<Subscribed> {
+        let before = self.grants.add(subscribed);
+        if before.as_ref().is_some_and(|before| before.durable.is_some()) {
+            self.note_sent();
+        }
+        before
     }
 
-    /// Says that a filter's messages are not wanted any more. Returns whether they were.
-    pub(crate) fn revoke(&mut self, filter: &TopicFilter) -> bool {
-        self.grants.remove(filter).is_some()
+    /// Says that a filter's messages are not wanted any more. Returns the subscription that there
+    /// was.
+    pub(crate) fn revoke(&mut self, filter: &TopicFilter) -> Option<Subscribed> {
+        self.grants.remove(filter)
+    }
+
+    /// Where the messages of a filter come from, if a stream keeps them.
+    pub(crate) fn durable(&self, filter: &TopicFilter) -> Option<&Durable> {
+        self.grants.durable(filter)
+    }
+
+    /// All subscriptions, in no order.
+    pub(crate) fn subscriptions(&self) -> Vec<Subscribed> {
+        self.grants.each().collect()
+    }
+
+    /// Whether there is a subscription with this filter.
+    pub(crate) fn has(&self, filter: &TopicFilter) -> bool {
+        self.grants.has(filter)
+    }
+
+    /// How many of them streams keep.
+    pub(crate) fn count_durable(&self) -> usize {
+        self.grants.count_durable()
     }
 
     /// Takes what the client says of a message. Returns what need not wait any more with it.
@@ -229,6 +271,7 @@ impl Talk {
     /// It says what cannot be.
     pub(crate) fn ack(&mut self, ack: &Ack<'_>) -> Result<Option<Charge>, Fault> {
         self.is_blocked = false;
+        self.feeds_may_go |= self.feeds_wait;
         let answer = match ack.kind {
             Kind::Puback => return Ok(self.outgoing.puback(ack.id)?.and_then(Message::let_go)),
             Kind::Pubrec => {
@@ -259,6 +302,7 @@ impl Talk {
             || self.end.is_some()
             || self.owed.is_some()
             || self.outgoing.has_again()
+            || self.feeds_may_go
             || !self.waiting.is_empty() && !self.is_blocked
     }
 

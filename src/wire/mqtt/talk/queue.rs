@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use crate::broker::{Charge, Piece, Selection, Stored};
+use crate::broker::{Charge, Feed, Piece, Selection, Stored};
 use crate::codec::{Batch, Dialect};
 
 /// A delivery, and the first of its messages that is not written.
@@ -41,6 +41,8 @@ pub(super) struct Published {
 pub(crate) enum Held {
     Charge(Charge),
     Piece(#[allow(dead_code, reason = "it is held for as long as it is needed")] Piece),
+    /// Nothing here: the message lies in a stream, whose consumer waits for it to be acknowledged.
+    Log(Arc<Feed>, u64),
 }
 
 impl Waiting {
@@ -91,10 +93,14 @@ impl Waiting {
 }
 
 /// What is to be given back now that a message, or a delivery, is done with: it was the last that
-/// held it.
+/// held it. One of a stream is acknowledged.
 pub(super) fn let_go(held: Arc<Held>) -> Option<Charge> {
     match Arc::into_inner(held) {
         Some(Held::Charge(charge)) => Some(charge),
+        Some(Held::Log(feed, seq)) => {
+            feed.ack(seq);
+            None
+        }
         _ => None,
     }
 }

@@ -13,6 +13,7 @@ fn manner() -> Manner {
         limit: usize::MAX,
         wants_reasons: false,
         limits: Limits::default(),
+        wall_clock: || 0,
     }
 }
 
@@ -84,9 +85,9 @@ fn questions_of_a_connection_that_has_ended_are_not_answered() {
     };
     let ask = |talk: &mut Talk, number, filter: &str| {
         let filter = TopicFilter::parse(filter).unwrap().below(false);
-        talk.grant(&filter, granted);
+        talk.grant(Subscribed { filter: filter.clone(), granted, durable: None });
         let mut question = Question::new(id(number), true);
-        question.filters.push(Err((filter, Reason(1))));
+        question.ask(filter, Reason(1), false);
         talk.ask(question);
     };
     ask(&mut talk, 3, "a");
@@ -107,7 +108,7 @@ fn last_values_wait_for_their_turn() {
         retain_as_published: false,
         identifier: None,
     };
-    talk.grant(&filter, granted);
+    talk.grant(Subscribed { filter, granted, durable: None });
     let value = |name: &str| {
         let payload = crate::codec::Payload::of_value(name, &1.into(), &Limits::default()).unwrap();
         let topic = crate::protocol::Topic::parse(name).unwrap();

@@ -6,12 +6,11 @@ use super::super::session::Again;
 use super::super::{Ack, Kind, Qos, Reason, put_disconnect, put_suback, put_unsuback, reason_of};
 use super::Talk;
 use super::answers::{Answer, Question};
-use super::grants::Matched;
 use super::message::{Message, NotWritten, Source, Style};
 use super::queue::{Held, Published, Waiting, What, let_go};
 use crate::broker::{Selection, Stored};
 use crate::codec::{Batch, Dialect, Tenths};
-use crate::protocol::{ErrorCode, Refusal, Token, TopicName};
+use crate::protocol::{ErrorCode, Refusal, Token, TopicFilter};
 use crate::wire::write_batch::WriteBatch;
 
 /// What is to be done before more is added.
@@ -125,6 +124,10 @@ impl Talk {
                     self.owed = Some(owed);
                     return Next::Claim(bytes);
                 }
+                Err(NotWritten::Gone) => {
+                    let message = owed.id.and_then(|id| self.outgoing.give_up(id));
+                    gathered.charges.extend(message.and_then(Message::let_go));
+                }
                 put => self.note(put),
             }
             *paid = 0;
@@ -175,7 +178,7 @@ impl Talk {
             let published = &batch.messages()[index];
             if last_topic != Some(published.topic()) {
                 last_topic = Some(published.topic());
-                matched = self.matched(batch.topics().get(published.topic()));
+                matched = self.grants.of(batch.topics().get(published.topic()));
             }
             let Some(matched) = &matched else { continue };
             if *is_own && matched.no_local {
@@ -214,7 +217,7 @@ impl Talk {
             let Some(stored) = delivery.take().and_then(|place| values.get(place)) else {
                 return Stop::End;
             };
-            let Some(matched) = self.matched(stored.topic()) else { continue };
+            let Some(matched) = self.grants.of_value(stored.topic()) else { continue };
             let message = Message {
                 source: Source::Stored(stored.clone()),
                 retain: true,
@@ -227,10 +230,6 @@ impl Talk {
                 return stop;
             }
         }
-    }
-
-    fn matched(&self, topic: TopicName<'_>) -> Option<Matched> {
-        self.grants.of(topic)
     }
 
     /// Sends a message. Returns why it cannot be sent now.
@@ -274,11 +273,11 @@ impl Talk {
         None
     }
 
-    fn note(&mut self, put: Result<(), NotWritten>) {
+    pub(super) fn note(&mut self, put: Result<(), NotWritten>) {
         match put {
             Err(NotWritten::TooLong) => self.too_long += 1,
             Err(NotWritten::Failed) => self.failed += 1,
-            Ok(()) | Err(NotWritten::NeedsMemory(_)) => {}
+            Ok(()) | Err(NotWritten::NeedsMemory(_) | NotWritten::Gone) => {}
         }
     }
 
@@ -338,10 +337,45 @@ impl Talk {
         }
         let Some(question) = self.asked.front_mut() else { return };
         let Some(filter) = question.next() else { return };
-        if let Err((_, reason)) = filter {
-            *filter = Ok(*reason);
+        if let Err(pending) = filter {
+            *filter = Ok(pending.reason);
         }
         self.answer_asked(gathered);
+    }
+
+    /// The stream that keeps a filter's messages has answered. `refusal` is why it is not
+    /// subscribed to, if it is not.
+    pub(crate) fn stream_answered(
+        &mut self,
+        token: Token,
+        refusal: Option<Refusal>,
+        gathered: &mut WriteBatch,
+    ) {
+        if token.0 == 0 {
+            // The session went on with it, and its client asked for nothing.
+            if let Some(refusal) = refusal {
+                self.lose(&refusal);
+            }
+            return;
+        }
+        let next = self.asked.front_mut().and_then(Question::next);
+        let goes_on = next.is_some_and(|next| next.as_ref().is_err_and(|it| it.goes_on));
+        match refusal {
+            Some(refusal) => {
+                self.refuse_asked(reason_of(refusal.code), refusal, gathered);
+                // What comes behind it tells nobody anything.
+                self.is_told = goes_on;
+            }
+            None if !goes_on => self.done(gathered),
+            None => {}
+        }
+    }
+
+    /// A subscription that a stream kept has come to its end without the client: the connection
+    /// ends, so that it knows. The next one goes on with what there is.
+    fn lose(&mut self, refusal: &Refusal) {
+        let is_of_rights = refusal.code == ErrorCode::NotPermitted;
+        self.end(if is_of_rights { Reason::NOT_AUTHORIZED } else { Reason::ADMINISTRATIVE });
     }
 
     /// Something was refused: a filter that was asked about, or a message.
@@ -361,14 +395,17 @@ impl Talk {
         let is_next = self.asked.front_mut().is_some_and(|asked| {
             asked.id.get() == token.0
                 && asked.next().is_some_and(|next| {
-                    let asked = next.as_ref().err().map(|(filter, _)| filter.as_str());
+                    let asked = next.as_ref().err().map(|asked| asked.filter.as_str());
                     !is_of_rights || asked == topic
                 })
         });
         if is_next {
             return self.refuse_asked(reason, refusal, gathered);
         }
-        if is_of_rights {
+        let filter = topic.and_then(|topic| TopicFilter::parse(topic).ok());
+        if filter.is_some_and(|filter| self.grants.durable(&filter.below(false)).is_some()) {
+            self.lose(&refusal);
+        } else if is_of_rights {
             // Messages are judged before they come to the dispatcher: the right to a subscription
             // is lost.
             self.grants.remove_spelled(topic.unwrap_or_default());
@@ -383,8 +420,8 @@ impl Talk {
     fn refuse_asked(&mut self, reason: Reason, refusal: Refusal, gathered: &mut WriteBatch) {
         let Some(question) = self.asked.front_mut() else { return };
         if let Some(filter) = question.next() {
-            if let Err((asked, _)) = filter {
-                self.grants.remove(asked);
+            if let Err(asked) = filter {
+                self.grants.remove(&asked.filter);
             }
             *filter = Ok(reason);
         }

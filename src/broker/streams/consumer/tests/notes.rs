@@ -42,6 +42,16 @@ fn a_consumer_begins_with_its_first_notes_and_not_before() {
 }
 
 #[test]
+fn a_filter_means_after_a_restart_what_it_meant_before() {
+    for (filter, below) in [("a/b", false), ("a/b", true), ("a/#", false), ("+", false)] {
+        let filter = TopicFilter::parse(filter).unwrap().below(below);
+        let mut consumer = Consumer::new(ConsumerSettings::new(filter.clone()), 1);
+        let restored = restore(&taken(&mut consumer), 1).unwrap().unwrap();
+        assert_eq!(restored.settings().filter, filter);
+    }
+}
+
+#[test]
 fn many_acks_are_few_bytes() {
     let settings = ConsumerSettings::new(TopicFilter::parse("#").unwrap());
     let mut consumer = Consumer::new(settings, 1);

@@ -1,0 +1,175 @@
+//! Which of a session's subscriptions streams keep, and the session that goes on with them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::super::Session;
+use super::Known;
+use crate::broker::sync::{Mutex, Sender, bounded};
+use crate::broker::{ClientId, Control, Event, Query, Step};
+use crate::protocol::{DurableRequest, Overflow, Qos, Start, Token};
+use crate::transport::mqtt::{Lasting, forget, new_consumer};
+use crate::wire::MqttFormat;
+use crate::wire::mqtt::{Durable, Subscribed, Talk};
+
+/// Subscriptions of one session that streams keep; each is a consumer.
+const MOST_DURABLE: usize = 64;
+/// Messages of one that may be on their way to the client.
+pub(super) const MOST_OUTSTANDING: u16 = 256;
+/// How long a client may take to acknowledge a message, that is, for as long as it is connected:
+/// none is sent twice on one connection (MQTT 5, 4.4).
+const ACK_WAIT: Duration = Duration::from_secs(100 * 365 * 86_400);
+
+/// What decides whether a stream keeps a subscription.
+pub(super) struct Keeping<'a> {
+    pub(super) client: ClientId,
+    /// The session; `None` where it ends with its connection.
+    pub(super) session: Option<&'a str>,
+    pub(super) talk: &'a Mutex<Talk>,
+    /// Messages that may be on their way to the client.
+    pub(super) window: u16,
+    pub(super) events: &'a Sender<Event>,
+}
+
+/// Whether a stream may keep what is asked for. It does not know who has published a message, and
+/// whether that was to be the last value; and a message that a client has half may not be known any
+/// more after a restart.
+fn may_be_kept(subscribed: &Subscribed) -> bool {
+    let granted = &subscribed.granted;
+    granted.qos == Qos::AtLeastOnce && !granted.no_local && !granted.retain_as_published
+}
+
+impl Keeping<'_> {
+    /// For each of these the stream that keeps its messages, if one does.
+    pub(super) fn streams_for<'a>(
+        &self,
+        wanted: impl Iterator<Item = &'a Subscribed> + Clone,
+    ) -> Vec<Option<Arc<str>>> {
+        let may_be = |subscribed: &Subscribed| self.session.is_some() && may_be_kept(subscribed);
+        let filters: Vec<_> =
+            wanted.clone().filter(|it| may_be(it)).map(|it| it.filter.clone()).collect();
+        let mut found = Vec::new();
+        if !filters.is_empty() {
+            let (reply, answer) = bounded(1);
+            let query = Query::Consumable(self.client, filters, reply);
+            let _ = self.events.send(Event::Query(query));
+            found = answer.recv().unwrap_or_default();
+        }
+        let mut found = found.into_iter();
+        wanted.map(|it| if may_be(it) { found.next().flatten() } else { None }).collect()
+    }
+
+    /// The consumer of a stream for a subscription: the one that it has, or a new one.
+    pub(super) fn consumer(&self, subscribed: &Subscribed, stream: Arc<str>) -> Option<Durable> {
+        let talk = self.talk.lock();
+        match talk.durable(&subscribed.filter) {
+            Some(durable) if durable.stream == stream => Some(durable.clone()),
+            _ if talk.count_durable() >= MOST_DURABLE => None,
+            _ => new_consumer(self.session?, stream),
+        }
+    }
+}
+
+/// What the dispatcher is asked for; `goes_on` says that it was before.
+pub(super) fn subscribing(
+    subscribed: &Subscribed,
+    goes_on: bool,
+    format: MqttFormat,
+    values: bool,
+    window: u16,
+) -> Control {
+    let durable = subscribed.durable.as_ref().map(|durable| {
+        Box::new(DurableRequest {
+            consumer: Some((*durable.consumer).into()),
+            stream: Some((*durable.stream).into()),
+            // Where the consumer was lost with the power, what it had waits in the stream.
+            start: Some(if goes_on { Start::Time(durable.since) } else { Start::New }),
+            window: Some(window.min(MOST_OUTSTANDING).into()),
+            ack_wait: Some(ACK_WAIT),
+            max_deliver: Some(u32::MAX),
+            ..DurableRequest::default()
+        })
+    });
+    Control::Subscribe {
+        filter: subscribed.filter.clone(),
+        dialect: format.dialect(),
+        names: None,
+        overflow: Overflow::Disconnect,
+        queue: None,
+        // A last value that is cleared is told by a message of no bytes.
+        cleared: true,
+        values,
+        durable,
+    }
+}
+
+impl Known {
+    /// What streams keep of the session, if they do.
+    pub(super) fn lasting(&self) -> Option<Lasting> {
+        let (id, seat, talk) = (self.session.clone()?, self.seat.as_ref()?, self.talk.lock());
+        if talk.count_durable() == 0 && self.written.is_none() {
+            return None;
+        }
+        let (name, expiry) = (seat.name.clone(), self.expiry);
+        Some(Lasting { id, name, expiry, subscriptions: talk.subscriptions() })
+    }
+}
+
+impl Session {
+    /// Writes the session down, or what was written is forgotten, now that it is another one.
+    pub(super) fn write_down(&mut self) {
+        let config = &self.shared.config;
+        let Some(known) = self.mqtt.as_mut().and_then(|mqtt| mqtt.known.as_mut()) else { return };
+        let Some(lasting) = known.lasting() else { return };
+        if lasting.is_whole() && known.expiry > 0 {
+            match lasting.write(&self.events, config) {
+                Ok(()) => known.written = Some(known.expiry),
+                Err(refusal) => {
+                    let client = self.client;
+                    tracing::warn!(%client, reason = %refusal, "a session will not be known after \
+                    a restart: it could not be written down");
+                }
+            }
+        } else if known.written.take().is_some() {
+            lasting.erase(&self.events);
+        }
+    }
+
+    /// Goes on with what streams keep for the session; and where the broker `knows` nothing of it
+    /// any more, with all that its client has subscribed to.
+    pub(super) fn subscribe_again(&mut self, is_known: bool) {
+        let Some(mqtt) = &self.mqtt else { return };
+        let (format, Some(known)) = (mqtt.format, &mqtt.known) else { return };
+        let keeping = Keeping {
+            client: self.client,
+            session: known.session.as_deref(),
+            talk: &known.talk,
+            window: known.window,
+            events: &self.events,
+        };
+        let subscriptions = known.talk.lock().subscriptions();
+        let kept = || subscriptions.iter().filter(|it| it.durable.is_some());
+        let mut streams = keeping.streams_for(kept()).into_iter();
+        let (mut steps, mut cost, mut left) = (Vec::new(), 0, Vec::new());
+        for mut subscribed in subscriptions.iter().cloned() {
+            if let Some(durable) = &subscribed.durable {
+                if streams.next().flatten().as_ref() != Some(&durable.stream) {
+                    // It was removed, or the client may not consume it any more.
+                    left.extend(subscribed.durable.take());
+                    known.talk.lock().grant(subscribed.clone());
+                }
+            } else if is_known {
+                continue;
+            }
+            let control = subscribing(&subscribed, true, format, false, known.window);
+            let step = Step::Control(Token(0), control);
+            cost += step.cost();
+            steps.push(step);
+        }
+        if !steps.is_empty() {
+            self.send(steps, cost);
+        }
+        left.into_iter().for_each(|durable| forget(durable, &self.events));
+        self.write_down();
+    }
+}
