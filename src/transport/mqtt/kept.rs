@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::broker::sync::{Instant, Mutex, Sender};
-use crate::broker::{ClientId, Event, Fate, Inbox, Lane, Step};
+use crate::broker::{ClientId, Event, Fate, Inbox, Lane, Peer, Step};
 use crate::codec::Claim;
 use crate::wire::mqtt::Talk;
 
@@ -15,6 +15,10 @@ pub(in crate::transport) struct Kept {
     pub(in crate::transport) inbox: Inbox,
     pub(in crate::transport) fate: Fate,
     pub(in crate::transport) talk: Arc<Mutex<Talk>>,
+    /// Where its client was connected from.
+    pub(in crate::transport) peer: Peer,
+    /// Since when its client is away.
+    pub(in crate::transport) since: Instant,
     /// When it is not waited for any more; `None` for ever.
     pub(in crate::transport) until: Option<Instant>,
     /// What is published when its client has not come back by then.

@@ -2,8 +2,10 @@
 //! away.
 
 mod kept;
+mod places;
 mod sessions;
 pub(super) mod sys_topics;
 
 pub(super) use kept::{DelayedWill, Kept};
-pub(super) use sessions::{Seat, SessionName, Sessions};
+pub(super) use places::SessionName;
+pub(super) use sessions::{Seat, Sessions};

@@ -6,54 +6,36 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::kept::{Kept, LastWord};
-use crate::broker::ClientId;
-use crate::broker::sync::{
-    HashMap, Instant, Mutex, Receiver, RecvTimeoutError, Sender, TryRecvError, bounded,
-};
+use super::places::{Found, Place, Places, SessionName};
+use crate::broker::sync::{Instant, Mutex, RecvTimeoutError, Sender, TryRecvError, bounded};
+use crate::broker::{ClientId, Counters, Peer, SessionReport};
 use crate::transport::line::Line;
 use crate::transport::net::Waker;
-use crate::wire::mqtt::{Reason, Talk};
+use crate::wire::mqtt::{Reason, Seen, Talk};
 
 /// How often those whose clients are away are looked at, whether the dispatcher still has them:
 /// what waits for one that it has cut off is in the way of others.
 const LOOK: Duration = Duration::from_secs(1);
-
-/// The name of a session: two users never share one, whatever their clients call themselves.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(in crate::transport) struct SessionName {
-    pub(in crate::transport) user: Option<Arc<str>>,
-    pub(in crate::transport) client: Arc<str>,
-}
+/// Sessions whose talks are looked at together.
+const LOOKED_AT_TOGETHER: usize = 256;
 
 /// All sessions of MQTT clients.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(in crate::transport) struct Sessions {
     inner: Mutex<Inner>,
     /// Wakes the thread that looks after those whose clients are away.
     waker: OnceLock<Arc<Waker>>,
+    counters: Arc<Counters>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Inner {
-    places: HashMap<SessionName, Place>,
+    places: Places,
     /// When something is to be done about those whose clients are away.
     due: BTreeSet<(Instant, SessionName)>,
     /// When all of them are looked at next; `None` where there are none.
     next_look: Option<Instant>,
     is_over: bool,
-}
-
-#[derive(Debug)]
-enum Place {
-    /// Its client is connected.
-    Taken {
-        client: ClientId,
-        line: Line,
-        talk: Arc<Mutex<Talk>>,
-        /// The connection holds the other end until it has let go of the session.
-        over: Receiver<()>,
-    },
-    Kept(Box<Kept>),
 }
 
 /// The right of a connection to its session.
@@ -66,6 +48,14 @@ pub(in crate::transport) struct Seat {
 }
 
 impl Sessions {
+    /// None yet. Those that there are will be counted.
+    pub(in crate::transport) fn new(counters: Arc<Counters>) -> Sessions {
+        let places = Places::new(counters.clone());
+        let (due, next_look, is_over) = (BTreeSet::new(), None, false);
+        let inner = Mutex::new(Inner { places, due, next_look, is_over });
+        Sessions { inner, waker: OnceLock::new(), counters }
+    }
+
     /// Says whom to wake when there is something to look after.
     pub(in crate::transport) fn set_waker(&self, waker: Arc<Waker>) {
         let _ = self.waker.set(waker);
@@ -83,6 +73,7 @@ impl Sessions {
         patience: Duration,
     ) -> Result<(Seat, Option<Box<Kept>>), RecvTimeoutError> {
         let until = Instant::now() + patience;
+        let mut is_taken_over = false;
         loop {
             let mut inner = self.inner.lock();
             let kept = match inner.places.remove(name) {
@@ -93,6 +84,7 @@ impl Sessions {
                     None
                 }
                 Some(Place::Taken { client, line, talk, over }) => {
+                    is_taken_over = true;
                     talk.lock().end(Reason::TAKEN_OVER);
                     // Its session reads nothing more, and says goodbye.
                     line.shut_down(Shutdown::Read);
@@ -115,6 +107,7 @@ impl Sessions {
             let (held, over) = bounded(0);
             let place = Place::Taken { client, line: line.clone(), talk: talk.clone(), over };
             inner.places.insert(name.clone(), place);
+            Counters::add(&self.counters.mqtt_taken_over, usize::from(is_taken_over));
             return Ok((Seat { name: name.clone(), client, _over: held }, kept));
         }
     }
@@ -128,11 +121,7 @@ impl Sessions {
         talk: &Arc<Mutex<Talk>>,
     ) {
         seat.client = client;
-        if let Some(Place::Taken { client: number, talk: known, .. }) =
-            self.inner.lock().places.get_mut(&seat.name)
-        {
-            (*number, *known) = (client, talk.clone());
-        }
+        self.inner.lock().places.renumber(&seat.name, client, talk);
     }
 
     /// Lets go of a session, of which something may be kept. What cannot be kept is given back.
@@ -175,10 +164,11 @@ impl Sessions {
         while inner.due.first().is_some_and(|(at, _)| *at <= now)
             && let Some((_, name)) = inner.due.pop_first()
         {
-            let Some(Place::Kept(kept)) = inner.places.get_mut(&name) else { continue };
+            let Some(kept) = inner.places.kept(&name) else { continue };
             if kept.until.is_some_and(|until| until <= now) {
                 if let Some(Place::Kept(kept)) = inner.places.remove(&name) {
                     words.push(kept.end());
+                    Counters::add(&self.counters.mqtt_expired, 1);
                 }
                 continue;
             }
@@ -195,9 +185,47 @@ impl Sessions {
 
     /// How many sessions there are, and those of them whose clients are away.
     pub(in crate::transport) fn count(&self) -> (u64, u64) {
-        let inner = self.inner.lock();
-        let away = inner.places.values().filter(|place| matches!(place, Place::Kept(_))).count();
-        (inner.places.len() as u64, away as u64)
+        self.inner.lock().places.count()
+    }
+
+    /// Sessions whose clients are away, at most `most` behind `after`, by their numbers, and where
+    /// these were connected from.
+    pub(in crate::transport) fn away(
+        &self,
+        after: Option<ClientId>,
+        most: usize,
+    ) -> Vec<(ClientId, Peer)> {
+        self.inner.lock().places.away(after, most)
+    }
+
+    /// What is to be seen of the session that a client of this number has, if it has one.
+    pub(in crate::transport) fn report(&self, client: ClientId) -> Option<SessionReport> {
+        let now = Instant::now();
+        let Found { client_id, talk, away } = self.inner.lock().places.find(client, now)?;
+        let Seen { version, inflight, window } = talk.lock().look_at();
+        let (inflight, receive_maximum) = (inflight as u64, window as u64);
+        let version = version.name();
+        Some(SessionReport { client_id, version, inflight, receive_maximum, away })
+    }
+
+    /// Messages of QoS 1 and 2 on their way to all of them. They are looked at some at a time, so
+    /// that nobody waits for long who comes or goes.
+    pub(in crate::transport) fn inflight(&self) -> u64 {
+        let (mut after, mut inflight) = (None, 0);
+        loop {
+            let talks = self.inner.lock().places.talks(after, LOOKED_AT_TOGETHER);
+            let Some((last, _)) = talks.last() else { return inflight };
+            after = Some(*last);
+            inflight +=
+                talks.iter().map(|(_, talk)| talk.lock().look_at().inflight as u64).sum::<u64>();
+        }
+    }
+
+    /// Ends a session whose client is away. Returns what is to be said for it.
+    pub(in crate::transport) fn end_away(&self, client: ClientId) -> Option<LastWord> {
+        let mut inner = self.inner.lock();
+        let name = inner.places.name_of_away(client)?;
+        inner.end(&name)
     }
 
     /// Forgets those whose clients are away, when the broker stops: with them goes what keeps the
@@ -207,11 +235,7 @@ impl Sessions {
         inner.is_over = true;
         inner.due.clear();
         inner.next_look = None;
-        let places = std::mem::take(&mut inner.places);
-        let (kept, taken) = places
-            .into_iter()
-            .partition::<HashMap<_, _>, _>(|(_, place)| matches!(place, Place::Kept(_)));
-        inner.places = taken;
+        let kept = inner.places.take_away();
         drop(inner);
         drop(kept);
     }
@@ -221,20 +245,29 @@ impl Inner {
     /// Ends the sessions that the dispatcher has let go of.
     fn look_at_all(&mut self, now: Instant, words: &mut Vec<LastWord>) {
         let (mut over, mut are_left) = (Vec::new(), false);
-        for (name, place) in &self.places {
+        for (name, place) in self.places.iter() {
             match place {
                 Place::Kept(kept) if kept.is_over() => over.push(name.clone()),
                 Place::Kept(_) => are_left = true,
                 Place::Taken { .. } => {}
             }
         }
-        for name in over {
-            let Some(Place::Kept(kept)) = self.places.remove(&name) else { continue };
-            if let Some(at) = kept.due() {
-                self.due.remove(&(at, name));
-            }
-            words.push(kept.end());
-        }
+        words.extend(over.iter().filter_map(|name| self.end(name)));
         self.next_look = are_left.then(|| now + LOOK);
+    }
+
+    /// Ends a session whose client is away.
+    fn end(&mut self, name: &SessionName) -> Option<LastWord> {
+        let kept = match self.places.remove(name)? {
+            Place::Kept(kept) => kept,
+            taken @ Place::Taken { .. } => {
+                self.places.insert(name.clone(), taken);
+                return None;
+            }
+        };
+        if let Some(at) = kept.due() {
+            self.due.remove(&(at, name.clone()));
+        }
+        Some(kept.end())
     }
 }

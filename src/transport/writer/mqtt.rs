@@ -4,7 +4,7 @@ use std::io;
 
 use super::Writer;
 use crate::broker::sync::{Mutex, Receiver};
-use crate::broker::{Charge, Delivery, Piece, tenths};
+use crate::broker::{Charge, Delivery, MqttWay, Piece, tenths};
 use crate::protocol::{Refusal, Reply};
 use crate::wire::mqtt::{Held, Next, Reason, Talk};
 
@@ -113,11 +113,13 @@ impl Writer {
     fn go_on_with(&mut self, talk: &Mutex<Talk>) -> io::Result<()> {
         let mut paid = 0;
         loop {
-            let (next, failed) = {
+            let (next, failed, sent) = {
                 let mut talk = talk.lock();
-                (talk.go_on(&mut self.gathered, paid, tenths()), talk.take_failed())
+                let next = talk.go_on(&mut self.gathered, paid, tenths());
+                (next, talk.take_failed(), talk.take_sent())
             };
             self.count_failures(failed);
+            self.counters.add_mqtt(MqttWay::Out, sent);
             paid = 0;
             match next {
                 Next::Nothing => return Ok(()),

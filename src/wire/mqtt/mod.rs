@@ -22,7 +22,7 @@ mod write;
 
 pub(crate) use publishes::{NotPublished, Published, Publishes, reason_of};
 pub(crate) use session::{Aliases, Arrived, MOST_IN_FLIGHT};
-pub(crate) use talk::{Answer, Granted, Held, Manner, Next, Question, Talk};
+pub(crate) use talk::{Answer, Granted, Held, Manner, Next, Question, Seen, Talk};
 
 pub use crate::protocol::Qos;
 pub use fault::Fault;

@@ -100,6 +100,8 @@ impl Session {
             inbox,
             fate,
             talk,
+            peer: self.peer,
+            since: now,
             until: (expiry < FOR_EVER).then(|| now + Duration::from_secs(expiry.into())),
             will: delayed,
             _memory: memory,
