@@ -1,9 +1,10 @@
 //! A connection as who administrates the broker sees it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::client_id::ClientId;
-use crate::protocol::{Format, Overflow, TopicFilter};
+use crate::protocol::{Format, Overflow, TopicFilter, Value};
 
 /// What the dispatcher knows of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,4 +72,52 @@ pub struct MemberReport {
     pub window: u64,
     /// How many it has.
     pub outstanding: u64,
+}
+
+/// A session of MQTT, as who administrates the broker sees it. The dispatcher knows nothing of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionReport {
+    /// What its client calls itself: text of a stranger.
+    pub client_id: Arc<str>,
+    /// Which MQTT it speaks, or spoke last: `3.1`, `3.1.1` or `5`.
+    pub version: &'static str,
+    /// Messages of QoS 1 and 2 that are on their way to it.
+    pub inflight: u64,
+    /// How many may be.
+    pub receive_maximum: u64,
+    /// Since when its client is away; `None` while it is connected.
+    pub away: Option<Away>,
+}
+
+/// The client of a session is not connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Away {
+    /// For how long it has been away.
+    pub since: Duration,
+    /// How long it is still waited for; `None` for ever.
+    pub expires_in: Option<Duration>,
+}
+
+impl SessionReport {
+    /// Its members where a client is told of in JSON, XML or a pickle, with `most` characters of
+    /// its identifier.
+    pub(crate) fn members(
+        &self,
+        most: usize,
+    ) -> impl Iterator<Item = (&'static str, Value)> + use<> {
+        let SessionReport { ref client_id, version, inflight, receive_maximum, away } = *self;
+        let int = |number: u64| Value::Int(i64::try_from(number).unwrap_or(i64::MAX));
+        let end = client_id.char_indices().nth(most).map_or(client_id.len(), |(end, _)| end);
+        let client_id = client_id.get(..end).unwrap_or_default();
+        let begin = [
+            ("protocol_version", version.into()),
+            ("client_id", client_id.into()),
+            ("connected", away.is_none().into()),
+        ];
+        let since = away.map(|away| ("disconnected_for", int(away.since.as_secs())));
+        let end = away.and_then(|away| away.expires_in);
+        let end = end.map(|left| ("expires_in", int(left.as_secs())));
+        let numbers = [("inflight", int(inflight)), ("receive_maximum", int(receive_maximum))];
+        begin.into_iter().chain(since).chain(end).chain(numbers)
+    }
 }

@@ -26,7 +26,9 @@ mod wall_clock;
 pub(crate) use routing::FilterMap;
 
 pub use client_id::ClientId;
-pub use client_report::{ClientReport, FeedReport, MemberReport, SubscriptionReport};
+pub use client_report::{
+    Away, ClientReport, FeedReport, MemberReport, SessionReport, SubscriptionReport,
+};
 pub use cost::{EVENT_COST, SETTLED, fanout_cost, guessed_cost, topic_cost};
 pub use delivery::{
     BACKLOG_COST, Backlog, Charge, Delivery, Discarded, Fate, Full, Inbox, Lane, Letter, Mailbox,
@@ -45,7 +47,8 @@ pub use retained::{StoreLimits, Stored, Subtree};
 pub use rights::Rights;
 pub use stats::{
     CONSUMERS_TOLD, ConsumerNumbers, Counters, Durations, Histogram, METRICS, Metric, MetricKind,
-    Number, Process, Report, SCRAPED, Sample, Samples, Started, Stats, StreamNumbers, Unit,
+    MqttWay, Number, Process, Report, SCRAPED, Sample, Samples, Started, Stats, StreamNumbers,
+    Unit,
 };
 pub use streams::{
     Announcer, Asked, Assignment, Blind, Consumer, ConsumerEntry, ConsumerReport, ConsumerSettings,

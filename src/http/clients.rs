@@ -1,22 +1,26 @@
 //! The answer to who is connected.
 
 use super::response::Response;
-use crate::broker::{ClientId, ClientReport, FeedReport, MemberReport, Peer, SubscriptionReport};
+use crate::broker::{
+    ClientId, ClientReport, FeedReport, MemberReport, Peer, SessionReport, SubscriptionReport,
+};
 use crate::protocol::Value;
 
 /// Bytes of filters that are told of one client, if there is more than one filter.
 const LONGEST_FILTERS: usize = 2 << 10;
 
-/// A connection, and what the dispatcher knows of it: nothing where it receives nothing.
+/// A connection, or a session of MQTT whose client is away, and what is known of it.
 #[derive(Debug)]
 pub(crate) struct ClientEntry {
     /// The connection.
     pub(crate) client: ClientId,
-    /// Where it connects from.
+    /// Where it connects from, or was connected from.
     pub(crate) peer: Peer,
     /// What it speaks, in a word.
     pub(crate) protocol: &'static str,
-    /// What the dispatcher knows of it.
+    /// Its session, where it speaks MQTT and has one.
+    pub(crate) session: Option<SessionReport>,
+    /// What the dispatcher knows of it: nothing where it receives nothing.
     pub(crate) report: Option<ClientReport>,
 }
 
@@ -29,12 +33,16 @@ pub(crate) fn page_of_clients(clients: Vec<ClientEntry>, next: Option<ClientId>)
 
 impl ClientEntry {
     fn into_value(self) -> Value {
-        let ClientEntry { client, peer, protocol, report } = self;
+        let ClientEntry { client, peer, protocol, session, report } = self;
         let user = report.as_ref().and_then(|report| report.user.as_deref());
         let user = user.map(|user| ("user", user.into()));
         let begin = [("id", number(client.0)), ("peer", peer.to_string().into())];
         let mut members: Vec<(&str, Value)> = begin.into_iter().chain(user).collect();
         members.push(("protocol", protocol.into()));
+        match session {
+            Some(session) => members.extend(session.members(usize::MAX)),
+            None => members.push(("connected", true.into())),
+        }
         let (subscriptions, count) = report
             .as_ref()
             .map_or((&[][..], 0), |it| (it.subscriptions.as_slice(), it.subscription_count));
@@ -133,8 +141,13 @@ mod tests {
                 is_slow: true,
             };
             let peer = Peer::Tcp(([127, 0, 0, 1], 4_242).into());
-            let entry =
-                ClientEntry { client: ClientId(7), peer, protocol: "tcp", report: Some(report) };
+            let entry = ClientEntry {
+                client: ClientId(7),
+                peer,
+                protocol: "tcp",
+                session: None,
+                report: Some(report),
+            };
             let page = page_of_clients(vec![entry], Some(ClientId(7)));
             String::from_utf8(page.body().to_vec()).unwrap()
         };
@@ -145,7 +158,7 @@ mod tests {
         assert_eq!(
             around(&report(&[1_000])),
             "{\"clients\":[{\"id\":7,\"peer\":\"127.0.0.1:4242\",\"user\":\"ada\",\
-             \"protocol\":\"tcp\",\"subscriptions\":[{\"filter\":\"long\",\"format\":\"xml\",\
+             \"protocol\":\"tcp\",\"connected\":true,\"subscriptions\":[{\"filter\":\"long\",\"format\":\"xml\",\
              \"overflow\":\"latest\",\"waiting\":1,\"dropped\":2}],\"subscription_count\":30,\
              \"waiting_messages\":3,\"waiting_bytes\":4,\"delivered\":5,\"dropped\":6,\
              \"slow\":true}],\"next\":7}"

@@ -13,6 +13,9 @@ use super::threads::Thread;
 use crate::broker::sync::{HashMap, Mutex};
 use crate::broker::{ClientId, Counters, Origin, Peer};
 
+/// What connections may speak, in a word for each: it is told of those that nobody speaks, too.
+const PROTOCOLS: [&str; 7] = ["tcp", "tls", "unix", "websocket", "http", "sse", "mqtt"];
+
 /// Open connections and the threads that serve them.
 #[derive(Debug, Default)]
 pub(super) struct Connections {
@@ -24,6 +27,8 @@ struct Inner {
     /// In the order in which they were accepted.
     open: BTreeMap<ClientId, Connection>,
     per_origin: HashMap<Origin, usize>,
+    /// How many speak what.
+    spoken: BTreeMap<&'static str, u64>,
     /// Threads that are at their very end.
     ended: Vec<Thread>,
 }
@@ -75,6 +80,14 @@ impl Drop for At {
     }
 }
 
+impl Inner {
+    fn speaks_no_more(&mut self, protocol: &'static str) {
+        if let Some(count) = self.spoken.get_mut(protocol) {
+            *count -= 1;
+        }
+    }
+}
+
 impl Connections {
     /// Adds a connection that no thread serves yet, if there may be another, and another from
     /// there.
@@ -105,6 +118,7 @@ impl Connections {
             ));
         }
         inner.per_origin.insert(origin, count + 1);
+        *inner.spoken.entry(protocol).or_default() += 1;
         let (thread, writer) = (None, None);
         let connection = Connection { line, peer, protocol, _at: at, thread, writer };
         inner.open.insert(client, connection);
@@ -121,9 +135,19 @@ impl Connections {
 
     /// Says that a connection speaks something else from now on.
     pub(super) fn speak(&self, client: ClientId, protocol: &'static str) {
-        if let Some(connection) = self.inner.lock().open.get_mut(&client) {
-            connection.protocol = protocol;
+        let mut inner = self.inner.lock();
+        if let Some(connection) = inner.open.get_mut(&client) {
+            let before = std::mem::replace(&mut connection.protocol, protocol);
+            inner.speaks_no_more(before);
+            *inner.spoken.entry(protocol).or_default() += 1;
         }
+    }
+
+    /// How many connections speak what, in a word for each.
+    pub(super) fn spoken(&self) -> Vec<(&'static str, u64)> {
+        let mut spoken: BTreeMap<_, _> = PROTOCOLS.into_iter().map(|it| (it, 0)).collect();
+        spoken.extend(&self.inner.lock().spoken);
+        spoken.into_iter().collect()
     }
 
     /// Connections that are open, at most `most` behind `after`, in the order in which they were
@@ -198,9 +222,11 @@ impl Connections {
     /// Says that a connection is over, and its thread at its end.
     pub(super) fn remove(&self, client: ClientId) {
         let mut inner = self.inner.lock();
-        let Some(Connection { peer, thread, writer, .. }) = inner.open.remove(&client) else {
+        let Some(Connection { peer, protocol, thread, writer, .. }) = inner.open.remove(&client)
+        else {
             return;
         };
+        inner.speaks_no_more(protocol);
         let origin = peer.origin();
         inner.ended.extend(thread.into_iter().chain(writer));
         if let Some(count) = inner.per_origin.get_mut(&origin) {

@@ -26,7 +26,7 @@ pub(super) struct Shared {
     pub(super) counters: Arc<Counters>,
     pub(super) connections: Connections,
     pub(super) pool: Pool,
-    pub(super) mqtt: Sessions,
+    pub(super) mqtt: Arc<Sessions>,
     pub(super) backlog: Arc<Backlog>,
     pub(super) memory: Memory,
     pub(super) allowances: Arc<Allowances>,

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use super::config::Config;
 use super::line::{Close, Line, Outgoing, Pushed, Wait};
+use super::mqtt::Sessions;
 use super::priority::{CROWD, give_way};
 use super::write_deadline::{LEAST_TAKEN, WriteDeadline};
 use crate::broker::sync::{Instant, Mutex, Receiver, Sender, TryRecvError};
@@ -75,6 +76,8 @@ pub(super) struct Writer {
     answer: Claim,
     /// What its session and it both know, where the client speaks MQTT.
     talk: Option<Arc<Mutex<Talk>>>,
+    /// All sessions of MQTT, of which a client may ask.
+    sessions: Arc<Sessions>,
     /// The session waits for this to be dropped before it ends.
     _alive: Sender<()>,
 }
@@ -93,6 +96,8 @@ pub(super) struct Ties {
     pub(super) in_flight: Arc<Share>,
     /// What both know, where the client speaks MQTT.
     pub(super) talk: Option<Arc<Mutex<Talk>>>,
+    /// All sessions of MQTT.
+    pub(super) sessions: Arc<Sessions>,
 }
 
 /// The state after a turn.
@@ -124,7 +129,7 @@ impl Writer {
         config: &Config,
     ) -> Box<Writer> {
         let Config { limits, write_timeout, .. } = *config;
-        let Ties { session, alive, account, pages, in_flight, talk } = ties;
+        let Ties { session, alive, account, pages, in_flight, talk, sessions } = ties;
         Box::new(Writer {
             client,
             outgoing,
@@ -148,6 +153,7 @@ impl Writer {
             reading: Claim::nothing(),
             answer: Claim::nothing(),
             talk,
+            sessions,
             _alive: alive,
         })
     }

@@ -3,7 +3,9 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { after, before, test } from "node:test";
-import { client, endAll, openPage, startBroker, startBrowser, userEntry } from "./support.mjs";
+import {
+  client, endAll, mqttClient, openPage, startBroker, startBrowser, userEntry,
+} from "./support.mjs";
 
 before(startBrowser);
 after(endAll);
@@ -172,6 +174,62 @@ test("clients are shown with what waits for them, and can be ended", async () =>
   await rows.filter({ hasText: "seen/by (json)" }).waitFor();
   for (const one of [reader, producer]) one.close();
   await opened.close();
+  await broker.stop();
+});
+
+test("clients of MQTT are called by their names, and stay while they are away", async () => {
+  const broker = await startBroker({ ports: { http: 0, tcp: 0, mqtt: 0 } });
+  const producer = await client(broker.port);
+  // The longest name that there is, and one that would turn around what stands beside it.
+  const long = "sensor-".padEnd(1024, "x");
+  const there = [
+    await mqttClient(broker.ports.mqtt, "exe.\u202egpj<b>", "t", { window: 2 }),
+    await mqttClient(broker.ports.mqtt, long, "t"),
+  ];
+  const phone = await mqttClient(broker.ports.mqtt, "phone", "t", { expiry: 7200 });
+  phone.close();
+  for (let at = 0; at < 5; at += 1) producer.publish("t", at);
+  await producer.flush();
+  for (const colorScheme of ["light", "dark"]) {
+    const opened = await openPage(broker, { colorScheme });
+    const { page, until } = opened;
+    const row = (words) => page.locator("#clients-rows tr:visible", { hasText: words });
+    const cell = (words, at) => row(words).locator("td").nth(at);
+    await row("exe.\\u202egpj<b>").waitFor();
+    await until(text(cell("exe.", 2)), "mqtt 5");
+    await until(text(cell("exe.", 5)), "2 of 2");
+    await until(text(cell("sensor-xx", 5)), "5 of 100");
+    await row("phone").getByText(/^away \d+ s, [12] h left$/).waitFor();
+    await until(text(page.locator("#clients-count")), /, 1 away$/);
+    // What has neither is as it was.
+    await until(text(cell("127.0.0.1", 2).first()), /^(tcp|websocket|http|mqtt 5)$/);
+    // A long name makes its row no wider than another's, nor higher.
+    const [box, other] = [await row("sensor-xx").boundingBox(), await row("phone").boundingBox()];
+    assert.deepEqual([box.width, box.height], [other.width, other.height]);
+    assert.ok((await row("sensor-xx").locator("bdi").boundingBox()).width < 200);
+    const title = await row("sensor-xx").locator("bdi").getAttribute("title");
+    assert.match(title, new RegExp(`^${long}, 127\\.0\\.0\\.1:\\d+$`));
+    // What ends a client is there without scrolling.
+    const room = await page.locator("#clients-room").boundingBox();
+    const button = await row("sensor-xx").getByRole("button").boundingBox();
+    assert.ok(button.x + button.width <= room.x + room.width, `${button.x} ${room.width}`);
+    await opened.close();
+  }
+  const opened = await openPage(broker);
+  const { page, until } = opened;
+  const row = page.locator("#clients-rows tr:visible", { hasText: "phone" });
+  await row.getByRole("button", { name: /^End client \d+, phone$/ }).click();
+  const dialog = page.getByRole("dialog", { name: "End this session?" });
+  await dialog.getByText(/^Client \d+, phone, 127\.0\.0\.1:\d+; 5 messages waiting$/).waitFor();
+  await dialog.getByRole("button", { name: "End it" }).click();
+  await until(() => row.count(), 0);
+  const stuck = page.locator("#clients-rows tr:visible", { hasText: "exe." });
+  await stuck.getByRole("button").click();
+  await page.getByRole("dialog", { name: "End this connection?" })
+    .getByRole("button", { name: "End it" }).click();
+  await there[0].closed;
+  await opened.close();
+  for (const one of [...there, producer]) one.close();
   await broker.stop();
 });
 

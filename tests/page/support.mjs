@@ -119,6 +119,45 @@ export async function client(port) {
   };
 }
 
+/**
+ * A client of MQTT 5 that subscribes to a filter with QoS 1, and acknowledges nothing. Its session
+ * stays for `expiry` seconds when it goes.
+ */
+export async function mqttClient(port, name, filter, { window = 100, expiry = 0 } = {}) {
+  const text = (string) => {
+    const bytes = Buffer.from(string);
+    return Buffer.concat([Buffer.from([bytes.length >> 8, bytes.length & 255]), bytes]);
+  };
+  const packet = (first, ...parts) => {
+    const body = Buffer.concat(parts.map((part) => Buffer.from(part)));
+    const length = body.length < 128 ? [body.length] : [body.length & 127 | 128, body.length >> 7];
+    return Buffer.concat([Buffer.from([first, ...length]), body]);
+  };
+  const socket = connect(port, "127.0.0.1");
+  await new Promise((resolve, reject) => {
+    socket.on("connect", resolve);
+    socket.on("error", reject);
+  });
+  const properties = Buffer.alloc(9);
+  properties.writeUInt8(8);
+  properties.writeUInt8(17, 1);
+  properties.writeUInt32BE(expiry, 2);
+  const hello = Buffer.concat([properties.subarray(0, 6), Buffer.from([33, 0, window])]);
+  socket.write(packet(0x10, text("MQTT"), [5, 2, 0, 0], hello, text(name)));
+  const subscribed = new Promise((resolve) => {
+    let arrived = Buffer.alloc(0);
+    socket.on("data", (data) => {
+      arrived = Buffer.concat([arrived, data]);
+      // CONNACK, and behind it SUBACK.
+      if (arrived.length > 1 && arrived[arrived[1] + 2] === 0x90) resolve();
+    });
+  });
+  socket.write(packet(0x82, [0, 9, 0], text(filter), [1]));
+  await subscribed;
+  const closed = new Promise((resolve) => { socket.on("close", resolve); });
+  return { closed, close() { socket.destroy(); } };
+}
+
 export async function startBrowser() {
   browser = await chromium.launch({
     executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox"],

@@ -98,6 +98,8 @@ pub enum Unit {
     Requests,
     /// Seconds.
     Seconds,
+    /// Sessions of MQTT.
+    Sessions,
     /// Subscriptions.
     Subscriptions,
     /// Topics.
@@ -121,6 +123,7 @@ impl Unit {
             Unit::None => "none",
             Unit::Requests => "requests",
             Unit::Seconds => "seconds",
+            Unit::Sessions => "sessions",
             Unit::Subscriptions => "subscriptions",
             Unit::Topics => "topics",
             Unit::Values => "values",

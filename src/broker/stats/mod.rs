@@ -9,7 +9,7 @@ mod streams;
 
 pub use histogram::{Durations, Histogram};
 pub use metric::{Metric, MetricKind, Number, Sample, Samples, Unit};
-pub use parts::Process;
+pub use parts::{MqttWay, Process};
 pub use report::Report;
 pub(in crate::broker) use report::{SubscriberReport, TopicReport};
 pub use streams::{CONSUMERS_TOLD, ConsumerNumbers, StreamNumbers};
@@ -24,6 +24,8 @@ use parts::{DROPPING, parts_or};
 
 /// The formats.
 const FORMATS: usize = Format::ALL.len();
+/// The qualities of service of MQTT.
+const QOS: usize = 3;
 
 macro_rules! metrics {
     (
@@ -58,6 +60,8 @@ macro_rules! metrics {
             /// Messages that were translated, by the format that they were in and the one that they
             /// are in then, both in the order of [`Format::ALL`].
             pub translated_in: [[AtomicU64; FORMATS]; FORMATS],
+            /// Messages that clients of MQTT have sent, and that were sent to them, by their QoS.
+            pub mqtt_by_qos: [[AtomicU64; QOS]; 2],
             /// Where the broker listens, and the connections there that are open.
             pub listeners: Vec<(String, AtomicU64)>,
         }
@@ -69,6 +73,7 @@ macro_rules! metrics {
                     $($session: AtomicU64::new(0),)*
                     $($timed: Histogram::new($bounds),)*
                     translated_in: Default::default(),
+                    mqtt_by_qos: Default::default(),
                     listeners: Vec::new(),
                 }
             }
@@ -115,7 +120,12 @@ macro_rules! metrics {
             pub(in crate::broker) delivered_in: [u64; FORMATS],
             pub(in crate::broker) dropped_by: [u64; DROPPING.len()],
             pub(in crate::broker) translated_in: [[u64; FORMATS]; FORMATS],
+            pub(in crate::broker) mqtt_by_qos: [[u64; QOS]; 2],
             pub(in crate::broker) listeners: Vec<(String, u64)>,
+            /// Connections that are open, by what they speak, where it was asked.
+            pub(crate) spoken: Vec<(&'static str, u64)>,
+            /// Messages on their way to clients of MQTT, where it was asked.
+            pub(crate) inflight: Option<u64>,
             /// What the system says of the process, where it was asked.
             pub(crate) process: Option<Process>,
             /// What is known of streams and consumers, where they were asked.
@@ -195,6 +205,7 @@ macro_rules! metrics {
                 stats.translated_in = std::array::from_fn(|from| {
                     std::array::from_fn(|to| read(&self.translated_in[from][to]))
                 });
+                stats.mqtt_by_qos = self.mqtt_by_qos.each_ref().map(|parts| parts.each_ref().map(read));
                 let listeners = self.listeners.iter();
                 stats.listeners = listeners.map(|(url, open)| (url.clone(), read(open))).collect();
             }
@@ -272,6 +283,19 @@ metrics! {
         could not be encoded although they were judged: a bug if it is not 0.";
         panics: Counter, Failures, "babelmq_panics_total", "Sessions and writers that ended by a \
         panic: a bug if it is not 0.";
+        mqtt_received: Counter, Messages, "babelmq_mqtt_messages_received_total"
+            by ["qos"] received_by_qos, "Messages that clients of MQTT have sent, refused and \
+        repeated ones among them.";
+        mqtt_sent: Counter, Messages, "babelmq_mqtt_messages_sent_total" by ["qos"] sent_by_qos,
+            "Messages that were sent to clients of MQTT, repeated ones among them.";
+        mqtt_sessions: Gauge, Sessions, "babelmq_mqtt_sessions",
+            "Sessions of MQTT, those whose clients are away among them.";
+        mqtt_away: Gauge, Sessions, "babelmq_mqtt_sessions_away",
+            "Sessions of MQTT whose clients are away.";
+        mqtt_taken_over: Counter, Sessions, "babelmq_mqtt_sessions_taken_over_total",
+            "Sessions of MQTT that a connection took from another one.";
+        mqtt_expired: Counter, Sessions, "babelmq_mqtt_sessions_expired_total",
+            "Sessions of MQTT that ended because their clients were away for too long.";
     }
     dispatcher {
         published: Counter, Messages, "babelmq_messages_published_total"
@@ -310,6 +334,10 @@ metrics! {
             |stats: &Stats| u64::try_from(stats.unsaved.as_millis()).unwrap_or(u64::MAX);
     }
     scraped {
+        clients: Gauge, Connections, "babelmq_clients" by ["protocol"] clients_by_protocol,
+            "Connections that are open, by what they speak.";
+        mqtt_inflight: Gauge, Messages, "babelmq_mqtt_inflight_messages" by [] mqtt_inflight,
+            "Messages of QoS 1 and 2 that are on their way to clients of MQTT.";
         memory_use: Gauge, Bytes, "babelmq_memory_bytes" by ["use"] memory_by_use,
             "Bytes that are claimed of the broker's budget of memory.";
         memory_use_limit: Gauge, Bytes, "babelmq_memory_use_limit_bytes" by ["use"]

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::metric::{Number, Sample, Samples};
-use super::{Counters, Counts, Stats};
+use super::{Counters, Counts, QOS, Stats};
 use crate::broker::memory::Use;
 use crate::protocol::{Format, Overflow};
 
@@ -69,6 +69,31 @@ impl Counters {
     }
 }
 
+/// Which way messages of MQTT go.
+#[derive(Clone, Copy, Debug)]
+pub enum MqttWay {
+    /// From clients.
+    In,
+    /// To clients.
+    Out,
+}
+
+impl Counters {
+    /// Adds messages of MQTT, by their QoS.
+    pub fn add_mqtt(&self, way: MqttWay, by_qos: [usize; QOS]) {
+        let whole = match way {
+            MqttWay::In => &self.mqtt_received,
+            MqttWay::Out => &self.mqtt_sent,
+        };
+        for (part, count) in self.mqtt_by_qos[way as usize].iter().zip(by_qos) {
+            if count > 0 {
+                Counters::add(part, count);
+                Counters::add(whole, count);
+            }
+        }
+    }
+}
+
 impl Counts {
     /// Adds messages that a subscriber is given in a format.
     pub(in crate::broker) fn deliver(&mut self, format: Format, messages: usize) {
@@ -105,6 +130,22 @@ impl Stats {
             })
         });
         parts.collect()
+    }
+
+    pub(super) fn received_by_qos(&self) -> Vec<Sample> {
+        by(["0", "1", "2"].into_iter().zip(self.mqtt_by_qos[MqttWay::In as usize]))
+    }
+
+    pub(super) fn sent_by_qos(&self) -> Vec<Sample> {
+        by(["0", "1", "2"].into_iter().zip(self.mqtt_by_qos[MqttWay::Out as usize]))
+    }
+
+    pub(super) fn clients_by_protocol(&self) -> Vec<Sample> {
+        by(self.spoken.iter().copied())
+    }
+
+    pub(super) fn mqtt_inflight(&self) -> Vec<Sample> {
+        self.inflight.map_or_else(Vec::new, |inflight| one(Number::Whole(inflight)))
     }
 
     pub(super) fn published_by_format(&self) -> Vec<Sample> {

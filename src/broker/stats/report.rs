@@ -1,9 +1,13 @@
 //! The answer to a `stats`: what a person who looks at a broker wants to see.
 
 use crate::broker::client_id::ClientId;
+use crate::broker::client_report::SessionReport;
 use crate::broker::peer::Peer;
 use crate::broker::stats::{Counters, Stats};
 use crate::protocol::{Format, Topic, Value};
+
+/// Characters of a client identifier of MQTT that are told of each subscriber.
+const CLIENT_ID: usize = 64;
 
 /// The dispatcher's part of the answer; the writer adds the rest.
 #[derive(Debug)]
@@ -55,15 +59,24 @@ impl Report {
             + self.subscribers.len() * (size_of::<SubscriberReport>() + TEXTS)
     }
 
-    /// The `message` of the answer, with what sessions and writers count and the memory of the
-    /// process, in bytes.
-    pub fn complete(mut self, counters: &Counters, memory: u64) -> Value {
+    /// The `message` of the answer, with what sessions and writers count, the memory of the
+    /// process, in bytes, and what is known of a connection that is a session of MQTT.
+    pub fn complete(
+        mut self,
+        counters: &Counters,
+        memory: u64,
+        session_of: impl Fn(ClientId) -> Option<SessionReport>,
+    ) -> Value {
         counters.fill(&mut self.stats);
         let uptime = counters.started.0.elapsed();
         let counters = self.stats.values().map(|(metric, value)| (metric.name.into(), int(value)));
         let claimed = self.stats.memory_claimed().map(|(name, bytes)| (name.into(), int(bytes)));
         let Stats { published_in, memory_budget, .. } = self.stats;
         let budget = [("total".into(), int(memory_budget))].into_iter().chain(claimed).collect();
+        let subscriber = |it: SubscriberReport| {
+            let session = session_of(it.client);
+            it.into_value(session.as_ref())
+        };
         let formats =
             Format::ALL.iter().zip(published_in).map(|(f, count)| (f.name().into(), int(count)));
         dict([
@@ -74,12 +87,7 @@ impl Report {
             ("counters", Value::Dict(counters.collect())),
             ("published_in", Value::Dict(formats.collect())),
             ("topics", Value::List(self.topics.into_iter().map(TopicReport::into_value).collect())),
-            (
-                "subscribers",
-                Value::List(
-                    self.subscribers.into_iter().map(SubscriberReport::into_value).collect(),
-                ),
-            ),
+            ("subscribers", Value::List(self.subscribers.into_iter().map(subscriber).collect())),
         ])
     }
 }
@@ -95,10 +103,11 @@ impl TopicReport {
 }
 
 impl SubscriberReport {
-    fn into_value(self) -> Value {
-        dict([
-            ("client", int(self.client.0)),
-            ("peer", self.peer.to_string().into()),
+    fn into_value(self, session: Option<&SessionReport>) -> Value {
+        let begin = [("client", int(self.client.0)), ("peer", self.peer.to_string().into())];
+        let protocol = session.map(|_| ("protocol", "mqtt".into()));
+        let of_session = session.into_iter().flat_map(|it| it.members(CLIENT_ID));
+        let end = [
             ("format", self.format.name().into()),
             ("topics", Value::List(self.topics.into_iter().map(Value::Str).collect())),
             ("subscriptions", int(self.subscriptions)),
@@ -106,6 +115,8 @@ impl SubscriberReport {
             ("waiting_bytes", int(self.waiting_bytes)),
             ("delivered", int(self.delivered)),
             ("dropped", int(self.dropped)),
-        ])
+        ];
+        let members = begin.into_iter().chain(protocol).chain(of_session).chain(end);
+        Value::Dict(members.map(|(name, value)| (name.into(), value)).collect())
     }
 }

@@ -9,9 +9,11 @@ pub(super) fn right(text: String) -> Cell<'static> {
 }
 
 /// The names of columns; those of numbers stand above their numbers.
-pub(super) fn header<const N: usize>(names: [&'static str; N]) -> Row<'static> {
-    let cells = names.map(|name| match name {
-        "TOPIC" | "TOPICS" | "CLIENT" | "ADDRESS" | "FORMAT" | "STREAM" => Cell::from(name),
+pub(super) fn header(names: impl IntoIterator<Item = &'static str>) -> Row<'static> {
+    let cells = names.into_iter().map(|name| match name {
+        "TOPIC" | "TOPICS" | "CLIENT" | "ADDRESS" | "PROTOCOL" | "FORMAT" | "STREAM" => {
+            Cell::from(name)
+        }
         _ => right(name.to_owned()),
     });
     Row::new(cells).style(Style::new().bold())

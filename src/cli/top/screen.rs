@@ -13,6 +13,9 @@ use crate::cli::quantity::{bytes, count, time};
 use crate::cli::visible;
 use crate::protocol::Format;
 
+/// Columns of a terminal that has room for what only clients of MQTT have.
+const WIDE: u16 = 100;
+
 pub(super) struct Screen<'a> {
     pub(super) address: &'a str,
     pub(super) rates: &'a Rates,
@@ -58,6 +61,11 @@ impl Screen<'_> {
         };
         let formats = Format::ALL
             .map(|format| format!("{format} {}", count(self.rates.published_in(format.name()))));
+        let [sessions, away] = ["mqtt_sessions", "mqtt_away"].map(|name| now.counter(name));
+        let sessions = match sessions {
+            0 => String::new(),
+            all => format!("   {} MQTT sessions, {} away", count(all as f64), count(away as f64)),
+        };
         vec![
             Line::from(vec![
                 format!(" babelmq {} ", visible::line(&now.version)).bold(),
@@ -92,7 +100,7 @@ impl Screen<'_> {
                     bytes(self.rates.of("bytes_out"))
                 )),
             ]),
-            Line::from(format!(" published as {}", formats.join(", "))),
+            Line::from(format!(" published as {}{sessions}", formats.join(", "))),
         ]
     }
 
@@ -122,34 +130,65 @@ impl Screen<'_> {
 
     fn subscribers(&self, frame: &mut Frame<'_>, area: Rect) {
         let all = &self.rates.now.subscribers;
+        let is_wide = area.width >= WIDE && all.iter().any(|it| it.client_id.is_some());
         let rows = all.iter().take(usize::from(area.height)).map(|subscriber| {
             let waiting = right(count(subscriber.waiting as f64));
             let dropped = right(count(subscriber.dropped as f64));
-            Row::new([
-                Cell::from(subscriber.client.to_string()),
-                Cell::from(visible::line(&subscriber.peer)),
+            let begin = [Cell::from(subscriber.client.to_string()), name(subscriber)];
+            let of_mqtt = [protocol(subscriber), right(inflight(subscriber))];
+            let end = [
                 Cell::from(visible::line(&subscriber.format)),
                 right(count(self.rates.delivered_to(subscriber))),
                 if subscriber.waiting > 0 { waiting.yellow() } else { waiting },
                 if subscriber.dropped > 0 { dropped.red() } else { dropped },
                 Cell::from(filters(subscriber)).cyan(),
-            ])
+            ];
+            Row::new(begin.into_iter().chain(of_mqtt.into_iter().filter(|_| is_wide)).chain(end))
         });
-        let widths = [
-            Constraint::Length(7),
-            Constraint::Length(21),
-            Constraint::Length(7),
-            Constraint::Length(10),
-            Constraint::Length(9),
-            Constraint::Length(9),
-            Constraint::Fill(1),
+        let columns = [
+            ("CLIENT", Constraint::Length(7)),
+            ("ADDRESS", Constraint::Length(21)),
+            ("PROTOCOL", Constraint::Length(10)),
+            ("INFLIGHT", Constraint::Length(13)),
+            ("FORMAT", Constraint::Length(7)),
+            ("MSG/S", Constraint::Length(10)),
+            ("WAITING", Constraint::Length(9)),
+            ("DROPPED", Constraint::Length(9)),
+            ("TOPICS", Constraint::Fill(1)),
         ];
-        let names = ["CLIENT", "ADDRESS", "FORMAT", "MSG/S", "WAITING", "DROPPED", "TOPICS"];
+        let is_shown = |name: &str| is_wide || !matches!(name, "PROTOCOL" | "INFLIGHT");
+        let columns = columns.into_iter().filter(|(name, _)| is_shown(name));
+        let (names, widths): (Vec<_>, Vec<_>) = columns.unzip();
         let table = Table::new(rows, widths).header(header(names));
         frame.render_widget(
             table.block(Block::new().borders(Borders::TOP).dim().title(" subscribers ")),
             area,
         );
+    }
+}
+
+/// Who it is: what a client of MQTT calls itself, or where it connects from.
+fn name(subscriber: &Subscriber) -> Cell<'_> {
+    let name = visible::line(subscriber.client_id.as_deref().unwrap_or(&subscriber.peer));
+    match subscriber.connected {
+        Some(false) => Cell::from(format!("(away) {name}")).dim(),
+        _ => Cell::from(name),
+    }
+}
+
+/// What a client of MQTT speaks.
+fn protocol(subscriber: &Subscriber) -> Cell<'static> {
+    let version = subscriber.protocol_version.as_deref();
+    Cell::from(version.map_or_else(String::new, |it| format!("mqtt {}", visible::line(it))))
+}
+
+/// Messages on their way to a client of MQTT, and how many may be.
+fn inflight(subscriber: &Subscriber) -> String {
+    match (subscriber.inflight, subscriber.receive_maximum) {
+        (Some(inflight), Some(most)) => {
+            format!("{} of {}", count(inflight as f64), count(most as f64))
+        }
+        _ => String::new(),
     }
 }
 

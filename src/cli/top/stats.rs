@@ -32,6 +32,12 @@ pub(super) struct TopicStats {
 pub(super) struct Subscriber {
     pub(super) client: u64,
     pub(super) peer: String,
+    /// These five are told of a session of MQTT.
+    pub(super) protocol_version: Option<String>,
+    pub(super) client_id: Option<String>,
+    pub(super) connected: Option<bool>,
+    pub(super) inflight: Option<u64>,
+    pub(super) receive_maximum: Option<u64>,
     pub(super) format: String,
     pub(super) topics: Vec<String>,
     pub(super) subscriptions: u64,

@@ -36,7 +36,9 @@ const clients = (() => {
       all = found.sort((a, b) =>
         b.slow - a.slow || b.waiting_bytes - a.waiting_bytes
         || (b.subscriptions.length > 0) - (a.subscriptions.length > 0) || a.id - b.id);
-      put(byId("clients-count"), `${count(all.length)}${isMore ? " and more" : ""}`);
+      const away = all.reduce((total, client) => total + (client.connected ? 0 : 1), 0);
+      put(byId("clients-count"), `${count(all.length)}${isMore ? " and more" : ""}`
+        + (away ? `, ${count(away)} away` : ""));
       notice(byId("clients-notice"), "");
       show(byId("clients-room"), true);
       draw();
@@ -61,6 +63,13 @@ const clients = (() => {
   const filters = ({ subscriptions }) => visible(subscriptions.slice(0, 20)
     .map(({ filter, format }) => `${filter} (${format})`).join(", ").slice(0, 400)) || "nothing";
 
+  const speaks = ({ protocol, protocol_version: version }) =>
+    version === undefined ? protocol : `${protocol} ${version}`;
+  const nameOf = ({ client_id: id, peer }) => visible(id ?? peer);
+  /** For how long its client is away, and how long its session waits for it still. */
+  const absence = ({ disconnected_for: since, expires_in: left }) =>
+    `away ${duration(since)}${left === undefined ? "" : `, ${duration(left)} left`}`;
+
   function makeRow() {
     const row = element("tr");
     const cell = (kind = "") => row.appendChild(element("td", { class: kind }));
@@ -68,9 +77,10 @@ const clients = (() => {
     const shown = {
       row, id: who.appendChild(element("span", { class: "dim id" })),
       name: who.appendChild(element("bdi")),
+      absent: who.appendChild(element("span", { class: "badge calm" })),
       badge: who.appendChild(element("span", { class: "badge" }, "slow")),
       user: cell("wide"), by: cell("rare"), topics: cell("wide mono"), waiting: cell("number"),
-      dropped: cell("number rare"), button: null, client: null,
+      inflight: cell("number rare"), dropped: cell("number rare"), button: null, client: null,
     };
     shown.button = cell("number").appendChild(element("button", { class: "slim" }, "End"));
     shown.button.addEventListener("click", () => confirm(shown.client));
@@ -89,18 +99,25 @@ const clients = (() => {
       show(shown.row, client !== undefined);
       if (!client) return;
       shown.client = client;
-      const name = visible(client.peer);
+      const name = nameOf(client);
+      const isNamed = client.client_id !== undefined;
       put(shown.id, String(client.id));
       put(shown.name, name);
+      shown.name.classList.toggle("cut", isNamed);
+      shown.name.title = isNamed ? `${name}, ${visible(client.peer)}` : "";
+      put(shown.absent, client.connected ? "" : absence(client));
+      show(shown.absent, !client.connected);
       show(shown.badge, client.slow);
       shown.row.classList.toggle("slow", client.slow);
       put(shown.user, visible(client.user ?? ""));
-      put(shown.by, client.protocol);
+      put(shown.by, speaks(client));
       put(shown.topics, filters(client));
       const waits = client.waiting_messages;
       put(shown.waiting, waits ? `${count(waits)}, ${size(client.waiting_bytes)}` : "0");
+      put(shown.inflight, client.inflight === undefined ? ""
+        : `${count(client.inflight)} of ${count(client.receive_maximum)}`);
       put(shown.dropped, count(sum(client, "dropped")));
-      shown.button.setAttribute("aria-label", `End client ${client.id}, ${name}`);
+      shown.button.setAttribute("aria-label", `End client ${client.id}, ${name.slice(0, 100)}`);
     });
     show(byId("clients-page"), all.length > PAGE);
     put(byId("clients-where"), `${first + 1} to ${first + page.length}`);
@@ -110,7 +127,9 @@ const clients = (() => {
 
   function confirm(client) {
     ending = client;
-    put(byId("ending-whom"), `Client ${client.id}, ${visible(client.peer)}`
+    put(byId("ending-title"), client.connected ? "End this connection?" : "End this session?");
+    put(byId("ending-whom"), `Client ${client.id}, ${nameOf(client).slice(0, 200)}`
+      + (client.client_id === undefined ? "" : `, ${visible(client.peer)}`)
       + (client.user ? `, user ${visible(client.user)}` : "")
       + (client.waiting_messages ? `; ${plural(client.waiting_messages, "message")} waiting` : ""));
     dialog.showModal();

@@ -39,7 +39,8 @@ pub(super) fn write(limits: QueueLimits, begin: Receiver<()>) -> (Outbox, Writte
     let account = || Share::unlimited().account();
     let (account, pages) = (account(), account());
     let in_flight = Share::unlimited();
-    let ties = Ties { session, alive, account, pages, in_flight, talk: None };
+    let sessions = Arc::new(crate::transport::mqtt::Sessions::new(Arc::default()));
+    let ties = Ties { session, alive, account, pages, in_flight, talk: None, sessions };
     let config = Config::default();
     let writer = Writer::new(ClientId(1), outgoing, inbox, ties, Arc::default(), &config);
     let fate = outbox.fate();

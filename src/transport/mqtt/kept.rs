@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::lasting::Lasting;
 use crate::broker::sync::{Instant, Mutex, Sender};
-use crate::broker::{ClientId, Event, Fate, Inbox, Lane, Step};
+use crate::broker::{ClientId, Event, Fate, Inbox, Lane, Peer, Step};
 use crate::codec::Claim;
 use crate::wire::mqtt::Talk;
 
@@ -20,7 +20,7 @@ pub(in crate::transport) fn waited_until(expiry: u32) -> Option<Instant> {
 
 /// What there is of a session whose client is away.
 #[derive(Debug)]
-pub(in crate::transport) enum Away {
+pub(in crate::transport) enum Absent {
     Kept(Box<Kept>),
     Stored(Box<Stored>),
 }
@@ -43,6 +43,10 @@ pub(in crate::transport) struct Kept {
     pub(in crate::transport) inbox: Inbox,
     pub(in crate::transport) fate: Fate,
     pub(in crate::transport) talk: Arc<Mutex<Talk>>,
+    /// Where its client was connected from.
+    pub(in crate::transport) peer: Peer,
+    /// Since when its client is away.
+    pub(in crate::transport) since: Instant,
     /// When it is not waited for any more; `None` for ever.
     pub(in crate::transport) until: Option<Instant>,
     /// What is published when its client has not come back by then.
@@ -62,36 +66,36 @@ pub(in crate::transport) struct DelayedWill {
     pub(in crate::transport) cost: usize,
 }
 
-impl Away {
+impl Absent {
     /// When something is to be done about it.
     pub(super) fn due(&self) -> Option<Instant> {
         match self {
-            Away::Kept(kept) => {
+            Absent::Kept(kept) => {
                 let will = kept.will.as_ref().map(|will| will.at);
                 kept.until.into_iter().chain(will).min()
             }
-            Away::Stored(stored) => stored.until,
+            Absent::Stored(stored) => stored.until,
         }
     }
 
     /// When its client is not waited for any more.
     pub(super) fn until(&self) -> Option<Instant> {
         match self {
-            Away::Kept(kept) => kept.until,
-            Away::Stored(stored) => stored.until,
+            Absent::Kept(kept) => kept.until,
+            Absent::Stored(stored) => stored.until,
         }
     }
 
     /// Whether the dispatcher has let go of it.
     pub(in crate::transport) fn is_over(&self) -> bool {
-        matches!(self, Away::Kept(kept) if kept.is_over())
+        matches!(self, Absent::Kept(kept) if kept.is_over())
     }
 
     /// Takes its will, where there is one that is not published yet.
     pub(super) fn take_will(&mut self) -> Option<LastWord> {
         match self {
-            Away::Kept(kept) => kept.take_will(),
-            Away::Stored(_) => None,
+            Absent::Kept(kept) => kept.take_will(),
+            Absent::Stored(_) => None,
         }
     }
 
@@ -99,8 +103,8 @@ impl Away {
     /// said.
     pub(in crate::transport) fn fade(self) -> (Option<Stored>, LastWord) {
         match self {
-            Away::Kept(kept) => kept.fade(),
-            Away::Stored(stored) => {
+            Absent::Kept(kept) => kept.fade(),
+            Absent::Stored(stored) => {
                 let word = LastWord::nothing(&stored.events);
                 (Some(*stored), word)
             }
@@ -108,13 +112,13 @@ impl Away {
     }
 
     /// What is only in memory: the rest is for the next start.
-    pub(super) fn only_here(self) -> Option<Away> {
+    pub(super) fn only_here(self) -> Option<Absent> {
         match self {
-            Away::Kept(mut kept) => {
+            Absent::Kept(mut kept) => {
                 kept.lasting = None;
-                Some(Away::Kept(kept))
+                Some(Absent::Kept(kept))
             }
-            Away::Stored(_) => None,
+            Absent::Stored(_) => None,
         }
     }
 
@@ -122,8 +126,8 @@ impl Away {
     /// it with them.
     pub(in crate::transport) fn end(self) -> LastWord {
         match self {
-            Away::Kept(kept) => kept.end(),
-            Away::Stored(stored) => {
+            Absent::Kept(kept) => kept.end(),
+            Absent::Stored(stored) => {
                 let Stored { lasting, events, .. } = *stored;
                 LastWord { lasting: Some(lasting), ..LastWord::nothing(&events) }
             }

@@ -5,49 +5,38 @@ use std::net::Shutdown;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use super::kept::{Away, LastWord, Stored};
+use super::kept::{Absent, LastWord, Stored};
+use super::places::{Found, Place, Places};
 use super::session_name::SessionName;
-use crate::broker::ClientId;
-use crate::broker::sync::{
-    HashMap, Instant, Mutex, Receiver, RecvTimeoutError, Sender, TryRecvError, bounded,
-};
+use crate::broker::sync::{Instant, Mutex, RecvTimeoutError, Sender, TryRecvError, bounded};
+use crate::broker::{ClientId, Counters, Peer, SessionReport};
 use crate::transport::line::Line;
 use crate::transport::net::Waker;
-use crate::wire::mqtt::{Reason, Talk};
+use crate::wire::mqtt::{Reason, Seen, Talk};
 
 /// How often those whose clients are away are looked at, whether the dispatcher still has them:
 /// what waits for one that it has cut off is in the way of others.
 const LOOK: Duration = Duration::from_secs(1);
+/// Sessions whose talks are looked at together.
+const LOOKED_AT_TOGETHER: usize = 256;
 
 /// All sessions of MQTT clients.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(in crate::transport) struct Sessions {
     inner: Mutex<Inner>,
     /// Wakes the thread that looks after those whose clients are away.
     waker: OnceLock<Arc<Waker>>,
+    counters: Arc<Counters>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Inner {
-    places: HashMap<SessionName, Place>,
+    places: Places,
     /// When something is to be done about those whose clients are away.
     due: BTreeSet<(Instant, SessionName)>,
     /// When all of them are looked at next; `None` where there are none.
     next_look: Option<Instant>,
     is_over: bool,
-}
-
-#[derive(Debug)]
-enum Place {
-    /// Its client is connected.
-    Taken {
-        client: ClientId,
-        line: Line,
-        talk: Arc<Mutex<Talk>>,
-        /// The connection holds the other end until it has let go of the session.
-        over: Receiver<()>,
-    },
-    Away(Away),
 }
 
 /// The right of a connection to its session.
@@ -60,6 +49,14 @@ pub(in crate::transport) struct Seat {
 }
 
 impl Sessions {
+    /// None yet. Those that there are will be counted.
+    pub(in crate::transport) fn new(counters: Arc<Counters>) -> Sessions {
+        let places = Places::new(counters.clone());
+        let (due, next_look, is_over) = (BTreeSet::new(), None, false);
+        let inner = Mutex::new(Inner { places, due, next_look, is_over });
+        Sessions { inner, waker: OnceLock::new(), counters }
+    }
+
     /// Says whom to wake when there is something to look after.
     pub(in crate::transport) fn set_waker(&self, waker: Arc<Waker>) {
         let _ = self.waker.set(waker);
@@ -75,8 +72,9 @@ impl Sessions {
         name: &SessionName,
         (client, line, talk): (ClientId, &Line, &Arc<Mutex<Talk>>),
         patience: Duration,
-    ) -> Result<(Seat, Option<Away>), RecvTimeoutError> {
+    ) -> Result<(Seat, Option<Absent>), RecvTimeoutError> {
         let until = Instant::now() + patience;
+        let mut is_taken_over = false;
         loop {
             let mut inner = self.inner.lock();
             let away = match inner.places.remove(name) {
@@ -87,6 +85,7 @@ impl Sessions {
                     None
                 }
                 Some(Place::Taken { client, line, talk, over }) => {
+                    is_taken_over = true;
                     talk.lock().end(Reason::TAKEN_OVER);
                     // Its session reads nothing more, and says goodbye.
                     line.shut_down(Shutdown::Read);
@@ -98,7 +97,7 @@ impl Sessions {
                         _ => continue,
                     }
                 }
-                Some(Place::Away(away)) => {
+                Some(Place::Absent(away)) => {
                     if let Some(at) = away.due() {
                         inner.due.remove(&(at, name.clone()));
                     }
@@ -109,6 +108,7 @@ impl Sessions {
             let (held, over) = bounded(0);
             let place = Place::Taken { client, line: line.clone(), talk: talk.clone(), over };
             inner.places.insert(name.clone(), place);
+            Counters::add(&self.counters.mqtt_taken_over, usize::from(is_taken_over));
             return Ok((Seat { name: name.clone(), client, _over: held }, away));
         }
     }
@@ -122,15 +122,11 @@ impl Sessions {
         talk: &Arc<Mutex<Talk>>,
     ) {
         seat.client = client;
-        if let Some(Place::Taken { client: number, talk: known, .. }) =
-            self.inner.lock().places.get_mut(&seat.name)
-        {
-            (*number, *known) = (client, talk.clone());
-        }
+        self.inner.lock().places.renumber(&seat.name, client, talk);
     }
 
     /// Lets go of a session, of which something may be left. What cannot be kept is given back.
-    pub(in crate::transport) fn leave(&self, seat: Seat, left: Option<Away>) -> Option<Away> {
+    pub(in crate::transport) fn leave(&self, seat: Seat, left: Option<Absent>) -> Option<Absent> {
         let mut inner = self.inner.lock();
         let is_own =
             |place: &Place| matches!(place, Place::Taken { client, .. } if *client == seat.client);
@@ -139,7 +135,7 @@ impl Sessions {
         }
         inner.places.remove(&seat.name);
         if inner.is_over {
-            return left.and_then(Away::only_here);
+            return left.and_then(Absent::only_here);
         }
         inner.keep(seat.name.clone(), left?);
         drop(inner);
@@ -152,7 +148,7 @@ impl Sessions {
     /// Takes in a session that was there before the broker.
     pub(in crate::transport) fn restore(&self, stored: Stored) {
         let name = stored.lasting.name.clone();
-        self.inner.lock().keep(name, Away::Stored(Box::new(stored)));
+        self.inner.lock().keep(name, Absent::Stored(Box::new(stored)));
     }
 
     /// When something is to be done about a session whose client is away.
@@ -170,10 +166,11 @@ impl Sessions {
         while inner.due.first().is_some_and(|(at, _)| *at <= now)
             && let Some((_, name)) = inner.due.pop_first()
         {
-            let Some(Place::Away(away)) = inner.places.get_mut(&name) else { continue };
+            let Some(away) = inner.places.absent(&name) else { continue };
             if away.until().is_some_and(|until| until <= now) {
-                if let Some(Place::Away(away)) = inner.places.remove(&name) {
+                if let Some(Place::Absent(away)) = inner.places.remove(&name) {
                     words.push(away.end());
+                    Counters::add(&self.counters.mqtt_expired, 1);
                 }
                 continue;
             }
@@ -190,9 +187,47 @@ impl Sessions {
 
     /// How many sessions there are, and those of them whose clients are away.
     pub(in crate::transport) fn count(&self) -> (u64, u64) {
-        let inner = self.inner.lock();
-        let away = inner.places.values().filter(|place| matches!(place, Place::Away(_))).count();
-        (inner.places.len() as u64, away as u64)
+        self.inner.lock().places.count()
+    }
+
+    /// Sessions whose clients are away, at most `most` behind `after`, by their numbers, and where
+    /// these were connected from.
+    pub(in crate::transport) fn away(
+        &self,
+        after: Option<ClientId>,
+        most: usize,
+    ) -> Vec<(ClientId, Peer)> {
+        self.inner.lock().places.away(after, most)
+    }
+
+    /// What is to be seen of the session that a client of this number has, if it has one.
+    pub(in crate::transport) fn report(&self, client: ClientId) -> Option<SessionReport> {
+        let now = Instant::now();
+        let Found { client_id, talk, away } = self.inner.lock().places.find(client, now)?;
+        let Seen { version, inflight, window } = talk.lock().look_at();
+        let (inflight, receive_maximum) = (inflight as u64, window as u64);
+        let version = version.name();
+        Some(SessionReport { client_id, version, inflight, receive_maximum, away })
+    }
+
+    /// Messages of QoS 1 and 2 on their way to all of them. They are looked at some at a time, so
+    /// that nobody waits for long who comes or goes.
+    pub(in crate::transport) fn inflight(&self) -> u64 {
+        let (mut after, mut inflight) = (None, 0);
+        loop {
+            let talks = self.inner.lock().places.talks(after, LOOKED_AT_TOGETHER);
+            let Some((last, _)) = talks.last() else { return inflight };
+            after = Some(*last);
+            inflight +=
+                talks.iter().map(|(_, talk)| talk.lock().look_at().inflight as u64).sum::<u64>();
+        }
+    }
+
+    /// Ends a session whose client is away. Returns what is to be said for it.
+    pub(in crate::transport) fn end_away(&self, client: ClientId) -> Option<LastWord> {
+        let mut inner = self.inner.lock();
+        let name = inner.places.name_of_away(client)?;
+        inner.end(&name)
     }
 
     /// Forgets those whose clients are away, when the broker stops: with them goes what keeps the
@@ -202,48 +237,59 @@ impl Sessions {
         inner.is_over = true;
         inner.due.clear();
         inner.next_look = None;
-        let places = std::mem::take(&mut inner.places);
-        let (kept, taken) = places
-            .into_iter()
-            .partition::<HashMap<_, _>, _>(|(_, place)| matches!(place, Place::Away(_)));
-        inner.places = taken;
+        let kept = inner.places.take_away();
         drop(inner);
         drop(kept);
     }
 }
 
 impl Inner {
-    fn keep(&mut self, name: SessionName, away: Away) {
+    fn keep(&mut self, name: SessionName, away: Absent) {
         if let Some(at) = away.due() {
             self.due.insert((at, name.clone()));
         }
-        if matches!(away, Away::Kept(_)) {
+        if matches!(away, Absent::Kept(_)) {
             self.next_look.get_or_insert_with(|| Instant::now() + LOOK);
         }
-        self.places.insert(name, Place::Away(away));
+        self.places.insert(name, Place::Absent(away));
     }
 
     /// Ends the sessions that the dispatcher has let go of, but for what streams keep of them.
     fn look_at_all(&mut self, now: Instant, words: &mut Vec<LastWord>) {
         let (mut over, mut are_left) = (Vec::new(), false);
-        for (name, place) in &self.places {
+        for (name, place) in self.places.iter() {
             match place {
-                Place::Away(away) if away.is_over() => over.push(name.clone()),
-                Place::Away(Away::Kept(_)) => are_left = true,
+                Place::Absent(away) if away.is_over() => over.push(name.clone()),
+                Place::Absent(Absent::Kept(_)) => are_left = true,
                 _ => {}
             }
         }
         self.next_look = are_left.then(|| now + LOOK);
         for name in over {
-            let Some(Place::Away(away)) = self.places.remove(&name) else { continue };
+            let Some(Place::Absent(away)) = self.places.remove(&name) else { continue };
             if let Some(at) = away.due() {
                 self.due.remove(&(at, name.clone()));
             }
             let (stored, word) = away.fade();
             words.push(word);
             if let Some(stored) = stored {
-                self.keep(name, Away::Stored(Box::new(stored)));
+                self.keep(name, Absent::Stored(Box::new(stored)));
             }
         }
+    }
+
+    /// Ends a session whose client is away.
+    fn end(&mut self, name: &SessionName) -> Option<LastWord> {
+        let kept = match self.places.remove(name)? {
+            Place::Absent(kept) => kept,
+            taken @ Place::Taken { .. } => {
+                self.places.insert(name.clone(), taken);
+                return None;
+            }
+        };
+        if let Some(at) = kept.due() {
+            self.due.remove(&(at, name.clone()));
+        }
+        Some(kept.end())
     }
 }

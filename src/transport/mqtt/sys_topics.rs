@@ -79,6 +79,7 @@ impl Said {
             ("clients/connected", connected),
             ("clients/disconnected", away),
             ("clients/total", connected + away),
+            ("clients/expired", stats.mqtt_expired),
             ("clients/maximum", self.most_connected),
             ("sessions/count", sessions),
             ("messages/received", stats.published),

@@ -64,7 +64,8 @@ impl Session {
         let (account, pages) = (self.purse.writing(), self.purse.pages());
         let in_flight = self.purse.all_in_flight();
         let talk = self.talk();
-        let ties = Ties { session, alive, account, pages, in_flight, talk };
+        let sessions = self.shared.mqtt.clone();
+        let ties = Ties { session, alive, account, pages, in_flight, talk, sessions };
         let writer = Writer::new(self.client, outgoing, inbox, ties, counters, config);
         place(&self.shared, writer.beginning_with(first));
         self.writer = Some(RunningWriter { ended, reading, fate });

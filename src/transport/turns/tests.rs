@@ -38,7 +38,7 @@ fn without_threads(write_timeout: Duration) -> Connected {
         counters: Arc::new(Counters::default()),
         connections: Connections::default(),
         pool,
-        mqtt: crate::transport::mqtt::Sessions::default(),
+        mqtt: Arc::new(crate::transport::mqtt::Sessions::new(Arc::default())),
         backlog: Backlog::new(BACKLOG_COST),
         memory: Memory::unlimited(),
         allowances: crate::transport::allowances::Allowances::new(),
@@ -66,6 +66,7 @@ fn without_threads(write_timeout: Duration) -> Connected {
             account,
             in_flight: Share::unlimited(),
             talk: None,
+            sessions: shared.mqtt.clone(),
         },
     );
     let writer = Writer::new(client, outgoing, inbox, ties, counters, &shared.config);

@@ -73,7 +73,9 @@ impl Writer {
                 }
             }
             Delivery::Report { report, token } => {
-                let stats = report.complete(&self.counters, resident_bytes());
+                let stats = report.complete(&self.counters, resident_bytes(), |client| {
+                    self.sessions.report(client)
+                });
                 self.gathered.stats(token, &stats);
             }
             Delivery::Feed(feed) => self.gather_feed(&feed)?,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::Writer;
 use super::gather::STREAM_ENDED;
 use crate::broker::sync::{Mutex, Receiver};
-use crate::broker::{Charge, Delivery, Feed, Piece, Record, tenths};
+use crate::broker::{Charge, Delivery, Feed, MqttWay, Piece, Record, tenths};
 use crate::protocol::{ErrorCode, Refusal, Reply};
 use crate::wire::mqtt::{Held, Next, PutKept, Reason, Talk};
 
@@ -141,11 +141,13 @@ impl Writer {
     fn go_on_with(&mut self, talk: &Mutex<Talk>) -> io::Result<()> {
         let mut paid = 0;
         loop {
-            let (next, failed) = {
+            let (next, failed, sent) = {
                 let mut talk = talk.lock();
-                (talk.go_on(&mut self.gathered, paid, tenths()), talk.take_failed())
+                let next = talk.go_on(&mut self.gathered, paid, tenths());
+                (next, talk.take_failed(), talk.take_sent())
             };
             self.count_failures(failed);
+            self.counters.add_mqtt(MqttWay::Out, sent);
             paid = 0;
             match next {
                 Next::Nothing => return Ok(()),

@@ -34,7 +34,17 @@ fn connected(
     let (outbox, inbox) = outbox(config.queue);
     let ((reading, session), (alive, _)) = (bounded(0), bounded(0));
     let (account, pages) = (share.account(), Share::unlimited().account());
-    let ties = Ties { session, alive, account, pages, in_flight: Share::unlimited(), talk: None };
+    let sessions =
+        std::sync::Arc::new(crate::transport::mqtt::Sessions::new(std::sync::Arc::default()));
+    let ties = Ties {
+        session,
+        alive,
+        account,
+        pages,
+        in_flight: Share::unlimited(),
+        talk: None,
+        sessions,
+    };
     let writer = Writer::new(ClientId(1), outgoing, inbox, ties, Arc::default(), &config);
     Connected { writer, peer, outbox, reading }
 }

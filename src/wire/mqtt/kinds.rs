@@ -21,6 +21,15 @@ impl Version {
     pub fn is_5(self) -> bool {
         self == Version::V5
     }
+
+    /// Its number, as people write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Version::V3_1 => "3.1",
+            Version::V3_1_1 => "3.1.1",
+            Version::V5 => "5",
+        }
+    }
 }
 
 /// The kind of a packet, by its four bits.

@@ -23,7 +23,7 @@ mod write;
 pub(crate) use publishes::{NotPublished, Published, Publishes, reason_of};
 pub(crate) use session::{Aliases, Arrived, MOST_IN_FLIGHT};
 pub(crate) use talk::{
-    Answer, Durable, Granted, Held, Manner, Next, PutKept, Question, Subscribed, Talk,
+    Answer, Durable, Granted, Held, Manner, Next, PutKept, Question, Seen, Subscribed, Talk,
 };
 
 pub use crate::protocol::Qos;

@@ -10,10 +10,11 @@ use std::time::Instant;
 
 use vt100::{Color, Parser};
 
-use babelmq::{Arrival, Client, Format, Subscribe, TopicFilter};
+use babelmq::{Arrival, Broker, Client, Config, Format, ListenUrl, Subscribe, TopicFilter};
 
 use super::Served;
 use super::outages::start_at;
+use crate::support::mqtt::{Hello, Mqtt, V3_1_1, V5};
 use crate::support::{PATIENCE, start};
 
 const ROWS: NonZero<u16> = NonZero::new(30).unwrap();
@@ -299,6 +300,36 @@ fn top_shows_streams_and_how_far_their_consumers_are() {
         (&["1", "consumer"].map(str::to_owned)[..], &"3".into())
     );
     assert_eq!(shown(&mut top, "jobs")[2], "0");
+    top.press("q");
+    assert_eq!(top.end().1, Some(0));
+}
+
+/// What a client of MQTT calls itself is text of a stranger, too.
+#[test]
+fn top_shows_clients_of_mqtt_with_what_they_call_themselves() {
+    let listen = ["tcp://127.0.0.1:0", "mqtt://127.0.0.1:0"];
+    let config = Config::default().listeners(listen.map(|url| url.parse::<ListenUrl>().unwrap()));
+    let broker = Broker::start(config).unwrap();
+    let address = broker.local_addr().to_string();
+    // Receive Maximum.
+    let hello = Hello { properties: &[33, 0, 20], ..Hello::new(V5, "a\u{202e}b\x1b[2J") };
+    let (mut sensor, _) = Mqtt::hello(&broker, &hello);
+    sensor.subscribe("t", 1);
+    let mut phone = Mqtt::hello(&broker, &Hello::new(V3_1_1, "phone").staying()).0;
+    phone.subscribe("t", 1);
+    phone.disconnect();
+    let words = ["top", "--address", &address, "--interval", "0.05"];
+    let mut top = Terminal::run(&words);
+    top.shows("MQTT sessions, 1 away");
+    top.shows("(away) phone");
+    let line = |top: &Terminal, words: &str| {
+        let text = top.text();
+        let line = text.lines().find(|line| line.contains(words)).map(str::to_owned);
+        line.unwrap_or_else(|| panic!("{words}: {text}"))
+    };
+    let sensor = line(&top, "mqtt 5");
+    assert!(sensor.contains("a\\u202eb\\u001b[2J") && sensor.contains("0 of 20"), "{sensor}");
+    assert!(line(&top, "(away) phone").contains("mqtt 3.1.1"), "{}", top.text());
     top.press("q");
     assert_eq!(top.end().1, Some(0));
 }

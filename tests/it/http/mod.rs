@@ -4,7 +4,7 @@
 mod api;
 mod events;
 mod limits;
-mod monitor;
+pub mod monitor;
 mod requests;
 mod streams;
 mod users;

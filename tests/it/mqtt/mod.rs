@@ -1,6 +1,7 @@
 //! MQTT 3.1.1 and 5, on the wire.
 
 mod attacks;
+mod clients;
 mod connect;
 mod messages;
 mod sessions;
@@ -35,6 +36,7 @@ mod reason {
     pub(super) const TOPIC_ALIAS: u8 = 0x94;
     pub(super) const TOO_LARGE: u8 = 0x95;
     pub(super) const QUOTA: u8 = 0x97;
+    pub(super) const ADMINISTRATIVE: u8 = 0x98;
     pub(super) const PAYLOAD_FORMAT: u8 = 0x99;
     pub(super) const SHARED: u8 = 0x9e;
 }

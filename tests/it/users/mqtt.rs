@@ -1,11 +1,15 @@
 //! Users of MQTT: CONNECT logs in.
 
-use babelmq::ListenUrl;
+use std::time::{Duration, Instant};
+
+use babelmq::{ListenUrl, QueueLimits};
 
 use super::{Users, user};
-use crate::support::mqtt::{Hello, Mqtt, V3_1_1, V5};
+use crate::support::mqtt::{Hello, Mqtt, V3_1_1, V5, packet, text};
+use crate::support::process::until;
 
 const NOT_AUTHORIZED: u8 = 0x87;
+const QUOTA: u8 = 0x97;
 
 #[test]
 fn who_logs_in_may_do_what_its_user_may() {
@@ -113,4 +117,118 @@ fn a_lost_subscription_is_no_refusal_of_a_message() {
     // Retain Handling 1: last values where the subscription is new.
     assert_eq!(sensor.subscribe("t/#", 0x11), 1);
     assert_eq!(sensor.plain_message().1, b"last");
+}
+
+#[test]
+fn a_user_has_so_many_connections_of_mqtt_too() {
+    let users = Users::new(&user("ada", "publish = ['#']\nconnections = 2"));
+    let url: ListenUrl = "mqtt://127.0.0.1:0".parse().unwrap();
+    let broker = users.start(|config| config.listeners(["127.0.0.1:0".parse().unwrap(), url]));
+    let ask = |version, client| {
+        let mut mqtt = Mqtt::dial(&broker, version);
+        let hello = Hello { user: Some(("ada", "secret")), ..Hello::new(version, client) };
+        let connack = mqtt.ask(&hello);
+        assert_eq!(connack.kind(), "CONNACK");
+        (mqtt, connack.body[1])
+    };
+    // Those of other protocols count as well.
+    let _native = super::logged_in(&broker, "ada");
+    let (first, refused) = ask(V5, "first");
+    assert_eq!(refused, 0);
+    for (version, refused) in [(V3_1_1, 3), (V5, QUOTA)] {
+        let (mut third, code) = ask(version, "third");
+        assert_eq!((code, third.next()), (refused, None), "{version}");
+    }
+    first.disconnect();
+    until("another may be there", || ask(V5, "fourth").1 == 0);
+}
+
+#[test]
+fn who_sends_more_than_its_rate_by_mqtt_is_read_more_slowly_and_loses_nothing() {
+    for (limit, payload) in [("messages-per-second = 100", 1), ("bytes-per-second = 20_000", 193)] {
+        let users = Users::new(&user("ada", &format!("publish = ['#']\n{limit}")));
+        let url: ListenUrl = "mqtt://127.0.0.1:0".parse().unwrap();
+        let broker = users.start(|config| config.listeners([url]));
+        let hello = Hello { user: Some(("ada", "secret")), ..Hello::new(V5, "sensor") };
+        let (mut sensor, _) = Mqtt::hello(&broker, &hello);
+        // A packet of so many bytes and seven more.
+        let one = packet(0x30, &[&text("t")[..], &[0], &vec![b'x'; payload]].concat());
+        let began = Instant::now();
+        sensor.send(&one.repeat(150));
+        until("all are published", || broker.stats().published == 150);
+        // What is free is a second's, and the pause for the rest comes before the next read.
+        sensor.ping();
+        assert!(began.elapsed() >= Duration::from_millis(400), "{limit}: {:?}", began.elapsed());
+    }
+}
+
+/// Rights are those of the user, whatever is asked for in whichever way.
+#[test]
+fn what_a_user_may_not_do_is_not_authorized() {
+    let role = "publish = ['mine/#']\nsubscribe = ['mine/#', 'theirs']";
+    let users = Users::new(&user("ada", role));
+    let url: ListenUrl = "mqtt://127.0.0.1:0".parse().unwrap();
+    let broker = users.start(|config| config.listeners([url]));
+    let hello = |version| Hello { user: Some(("ada", "secret")), ..Hello::new(version, "sensor") };
+    let (mut sensor, _) = Mqtt::hello(&broker, &hello(V5));
+    for filter in ["other", "other/#", "others/+"] {
+        assert_eq!(sensor.subscribe(filter, 1), NOT_AUTHORIZED, "{filter}");
+    }
+    for filter in ["mine/x", "mine/#", "theirs", "#"] {
+        assert_eq!(sensor.subscribe(filter, 1), 1, "{filter}");
+    }
+    // A message, a last value that is cleared, and one of QoS 2.
+    for (topic, payload, qos, retain) in
+        [("theirs", &b"1"[..], 1, false), ("theirs", b"", 1, true), ("other", b"1", 2, false)]
+    {
+        sensor.publish(topic, payload, qos, retain, 7);
+        let answer = sensor.read();
+        let kind = if qos == 1 { "PUBACK" } else { "PUBREC" };
+        assert_eq!((answer.kind(), answer.body[2]), (kind, NOT_AUTHORIZED), "{topic}");
+    }
+    // Of QoS 0 nothing is answered; it goes to nobody.
+    sensor.publish("theirs", b"1", 0, true, 0);
+    sensor.publish("mine/x", b"2", 0, false, 0);
+    assert_eq!(sensor.plain_message(), ("mine/x".into(), b"2".to_vec()));
+    assert_eq!(broker.get_topic("theirs").unwrap(), None);
+    // MQTT 3.1.1 has no word for it: what may not be published goes to nobody (3.3.5).
+    drop(sensor);
+    let (mut old, _) = Mqtt::hello(&broker, &hello(V3_1_1));
+    assert_eq!((old.subscribe("other", 1), old.subscribe("theirs", 1)), (0x80, 1));
+    old.publish("theirs", b"1", 1, true, 7);
+    let puback = old.read();
+    assert_eq!((puback.kind(), &puback.body[..]), ("PUBACK", &[0, 7][..]));
+    old.ping();
+    assert_eq!(broker.get_topic("theirs").unwrap(), None);
+}
+
+/// What waits for a client, and what it subscribes to, is bounded as for everybody.
+#[test]
+fn queues_and_subscriptions_are_bounded_for_clients_of_mqtt() {
+    let users = Users::new(&user("ada", "publish = ['#']\nsubscribe = ['#']"));
+    let url: ListenUrl = "mqtt://127.0.0.1:0".parse().unwrap();
+    let broker = users.start(|config| {
+        let queue = QueueLimits::default().messages(10);
+        config.listeners([url]).max_subscriptions(3).queue(queue)
+    });
+    let hello = |client, properties| Hello {
+        user: Some(("ada", "secret")),
+        properties,
+        ..Hello::new(V5, client)
+    };
+    // Receive Maximum.
+    let (mut slow, _) = Mqtt::hello(&broker, &hello("slow", &[33, 0, 1]));
+    for (filter, granted) in [("a", 1), ("b", 1), ("c", 1), ("d", QUOTA)] {
+        assert_eq!(slow.subscribe(filter, 1), granted, "{filter}");
+    }
+    let (mut publisher, _) = Mqtt::hello(&broker, &hello("publisher", &[]));
+    for id in 1..=20 {
+        publisher.publish("a", b"1", 1, false, id);
+        assert_eq!(publisher.read().body[..], [0, id as u8]);
+    }
+    slow.message();
+    let last = slow.read();
+    assert_eq!((last.kind(), last.body[0]), ("DISCONNECT", QUOTA));
+    assert_eq!(slow.next(), None);
+    assert_eq!(broker.stats().slow_consumers, 1);
 }

@@ -209,7 +209,9 @@ impl Session {
         self.ask(vec![Step::Control(token(), Control::Stats)], 0);
         Ok(match self.next_answer() {
             Ok(Delivery::Report { report, .. }) => {
-                let stats = report.complete(&self.shared.counters, resident_bytes());
+                let stats = report.complete(&self.shared.counters, resident_bytes(), |client| {
+                    self.shared.mqtt.report(client)
+                });
                 Ok(Response::of_value(&stats))
             }
             Ok(_) => Err(no_answer()),

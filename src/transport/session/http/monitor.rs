@@ -15,6 +15,7 @@ use crate::broker::{
 };
 use crate::codec::Claim;
 use crate::http::{ClientEntry, Problem, Response, metrics, page_of_clients};
+use crate::transport::connections::Listed;
 use crate::transport::process;
 
 /// Bytes of memory that a client with many subscriptions takes in an answer: as it is told, and
@@ -37,6 +38,8 @@ impl Session {
         stats.process = process::look();
         let (streams, claim) = self.numbers_of_streams()?;
         stats.streams = streams;
+        stats.spoken = self.shared.connections.spoken();
+        stats.inflight = Some(self.shared.mqtt.inflight());
         let response = metrics(&stats);
         Ok(match claim.bytes() {
             0 => response,
@@ -73,18 +76,29 @@ impl Session {
         let Some(_claim) = self.claim_to_write(limit * CLIENT_BYTES) else {
             return Ok(Err(no_memory()));
         };
-        // One more says whether there are more.
-        let mut listed = self.shared.connections.list(after.map(ClientId), limit + 1);
+        // One more of each says whether there are more.
+        let after = after.map(ClientId);
+        let mut listed = self.shared.connections.list(after, limit + 1);
+        let away = self.shared.mqtt.away(after, limit + 1);
+        listed.extend(away.into_iter().map(|(client, peer)| Listed {
+            client,
+            peer,
+            protocol: "mqtt",
+        }));
+        listed.sort_by_key(|one| one.client);
+        // A client that has come back meanwhile is a connection and away.
+        listed.dedup_by_key(|one| one.client);
         let is_more = listed.len() > limit;
         listed.truncate(limit);
         let next = listed.last().filter(|_| is_more).map(|last| last.client);
         let ids: Vec<ClientId> = listed.iter().map(|one| one.client).collect();
         let Some(reports) = self.reports(&ids) else { return Ok(Err(no_answer())) };
         let mut reports = reports.into_iter().peekable();
-        let entry = |one: crate::transport::connections::Listed| ClientEntry {
+        let entry = |one: Listed| ClientEntry {
             client: one.client,
             peer: one.peer,
             protocol: one.protocol,
+            session: self.shared.mqtt.report(one.client),
             report: reports.next_if(|report| report.client == one.client),
         };
         let entries = listed.into_iter().map(entry).collect();
@@ -104,12 +118,16 @@ impl Session {
         Some(reports)
     }
 
-    /// Ends a connection.
+    /// Ends a connection, or the session of a client that is away.
     pub(super) fn disconnect(&self, client: u64) -> Answer {
         let client = ClientId(client);
         self.rights().clients(self.peer)?;
         let connections = &self.shared.connections;
         let Some(protocol) = connections.protocol(client) else {
+            if let Some(word) = self.shared.mqtt.end_away(client) {
+                word.say(&self.shared.backlog.lane());
+                return Ok(Response::new(204));
+            }
             let what = format!("there is no client {client}, or not any more");
             return Err(Problem::new(404, what));
         };

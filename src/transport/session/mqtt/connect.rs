@@ -12,7 +12,7 @@ use crate::broker::sync::{Instant, Mutex};
 use crate::broker::{Counters, Event, Peer, Rights, wall_clock};
 use crate::codec::Credentials;
 use crate::protocol::{ErrorCode, Refusal};
-use crate::transport::mqtt::{Away, Kept, Seat, SessionName, unheard_of};
+use crate::transport::mqtt::{Absent, Kept, Seat, SessionName, unheard_of};
 use crate::transport::users::Member;
 use crate::wire::mqtt::{
     Aliases, Connack, Connect, Fault, MOST_IN_FLIGHT, Manner, Missing, Packet, Reason, Talk,
@@ -140,7 +140,7 @@ impl Session {
             Some(away) if away.is_over() => {
                 let (stored, word) = away.fade();
                 word.say(&lane);
-                stored.map(|stored| Away::Stored(Box::new(stored)))
+                stored.map(|stored| Absent::Stored(Box::new(stored)))
             }
             away => away,
         };
@@ -171,13 +171,13 @@ impl Session {
     fn begin_talk(
         &mut self,
         connect: &Connect<'_>,
-        (mut seat, mut talk, away): (Seat, Arc<Mutex<Talk>>, Option<Away>),
+        (mut seat, mut talk, away): (Seat, Arc<Mutex<Talk>>, Option<Absent>),
         manner: &Manner,
         will: Option<Will>,
     ) -> io::Result<()> {
         let (mut session, mut goes_on) = (None, None);
         let (inbox, fate) = match away {
-            Some(Away::Kept(kept)) => {
+            Some(Absent::Kept(kept)) => {
                 let Kept { client, inbox, fate, talk: known, lasting, .. } = *kept;
                 session = lasting.map(|lasting| lasting.id);
                 goes_on = Some(true);
@@ -192,7 +192,7 @@ impl Session {
                 (inbox, fate)
             }
             away => {
-                if let Some(Away::Stored(stored)) = away {
+                if let Some(Absent::Stored(stored)) = away {
                     let lasting = stored.lasting;
                     let mut talk = talk.lock();
                     lasting.subscriptions.into_iter().for_each(|it| drop(talk.grant(it)));

@@ -10,7 +10,7 @@ use super::super::login::Goes;
 use super::keeping::Keeping;
 use super::subscribe::{Then, subscribe, unsubscribe};
 use crate::broker::sync::Mutex;
-use crate::broker::{Charge, Control, Counters, Step};
+use crate::broker::{Charge, Control, Counters, MqttWay, Step};
 use crate::codec::Claim;
 use crate::protocol::{Refusal, Token};
 use crate::transport::mqtt::forget;
@@ -48,6 +48,8 @@ struct Region {
     /// Bytes that were taken.
     taken: usize,
     answers: Vec<Answer>,
+    /// Messages, by their QoS.
+    messages: [usize; 3],
     charges: Vec<Charge>,
     refused: Vec<Refusal>,
     fault: Option<Fault>,
@@ -108,7 +110,11 @@ impl Session {
                     break;
                 }
             };
-            let is_message = matches!(packet, Packet::Publish(_));
+            // Of a message.
+            let qos = match &packet {
+                Packet::Publish(publish) => Some(publish.qos),
+                _ => None,
+            };
             let taken = match packet {
                 Packet::Publish(publish) => {
                     take_publish(&publish, &mut known.aliases, &talk, &mut publishes, &mut found)
@@ -149,7 +155,10 @@ impl Session {
                 break;
             }
             found.taken = end;
-            let is_much = match is_message {
+            if let Some(qos) = qos {
+                found.messages[usize::from(qos.byte())] += 1;
+            }
+            let is_much = match qos.is_some() {
                 true => found.answers.len() >= ANSWERS_TOGETHER,
                 false => talk.lock().is_too_much(),
             };
@@ -171,6 +180,7 @@ impl Session {
     }
 
     fn conclude(&mut self, found: Region, published: Published) -> io::Result<(usize, Took)> {
+        self.shared.counters.add_mqtt(MqttWay::In, found.messages);
         for refusal in &found.refused {
             Counters::add(&self.shared.counters.refused, 1);
             self.refusal_log.log_one(refusal, "mqtt");

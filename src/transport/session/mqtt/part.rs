@@ -12,7 +12,7 @@ use crate::broker::sync::{Instant, RecvTimeoutError};
 use crate::broker::{ClientId, Event, Step, Use};
 use crate::codec::{Claim, Share};
 use crate::protocol::Refusal;
-use crate::transport::mqtt::{Away, DelayedWill, Kept, Lasting, Stored, waited_until};
+use crate::transport::mqtt::{Absent, DelayedWill, Kept, Lasting, Stored, waited_until};
 use crate::transport::purse::CONNECTION;
 use crate::wire::mqtt::{Disconnect, Fault, Kind, Reason};
 
@@ -112,11 +112,19 @@ impl Session {
                 let last = ClientId(self.shared.next_client.fetch_add(1, Ordering::Relaxed));
                 self.shared.connections.rename(number, last);
                 self.client = last;
-                let will = delayed;
-                let (client, lasting) = (number, lasting);
-                let kept =
-                    Kept { client, inbox, fate, talk, until, will, lasting, _memory, events };
-                Some(Away::Kept(Box::new(kept)))
+                Some(Absent::Kept(Box::new(Kept {
+                    client: number,
+                    inbox,
+                    fate,
+                    talk,
+                    peer: self.peer,
+                    since: now,
+                    until,
+                    will: delayed,
+                    lasting,
+                    _memory,
+                    events,
+                })))
             }
             (None, lasting) => {
                 if let Some(DelayedWill { steps, cost, .. }) = delayed {
@@ -125,7 +133,7 @@ impl Session {
                 let _ = self.events.send(Event::Detach { client: number });
                 match lasting {
                     Some(lasting) if is_whole => {
-                        Some(Away::Stored(Box::new(Stored { lasting, until, events })))
+                        Some(Absent::Stored(Box::new(Stored { lasting, until, events })))
                     }
                     Some(lasting) => {
                         lasting.end(&events);

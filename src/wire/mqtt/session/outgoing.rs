@@ -135,6 +135,11 @@ impl<M> Outgoing<M> {
         self.flights.len()
     }
 
+    /// How many may be on their way on this connection.
+    pub(crate) fn window(&self) -> usize {
+        self.window
+    }
+
     /// Takes a message that is sent now, and gives it its number. QoS 0 has none, so is not for
     /// here.
     ///

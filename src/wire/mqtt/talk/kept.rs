@@ -73,7 +73,7 @@ impl Talk {
             // One that is too long counts as one that has arrived (MQTT 5, 3.1.2.11.4).
             _ => feed.ack(record.seq),
         }
-        self.note(put);
+        self.note(qos, put);
         PutKept::Done
     }
 

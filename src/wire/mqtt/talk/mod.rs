@@ -79,8 +79,20 @@ pub(crate) struct Talk {
     /// Messages that were longer than the client takes.
     too_long: u64,
     failed: usize,
+    /// Messages that were written and are not counted yet, by their QoS.
+    sent: [usize; 3],
     /// For what is on its way.
     memory: Claim,
+}
+
+/// A talk as who administrates the broker sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Seen {
+    pub(crate) version: Version,
+    /// Messages of QoS 1 and 2 that are on their way to the client.
+    pub(crate) inflight: usize,
+    /// How many may be.
+    pub(crate) window: usize,
 }
 
 /// How the client of a new connection is written to.
@@ -130,6 +142,7 @@ impl Talk {
             has_said_goodbye: false,
             too_long: 0,
             failed: 0,
+            sent: [0; 3],
             memory,
         }
     }
@@ -161,6 +174,12 @@ impl Talk {
     /// Whether the last packet was given to be written.
     pub(crate) fn is_over(&self) -> bool {
         self.has_said_goodbye
+    }
+
+    /// Looks at it from outside.
+    pub(crate) fn look_at(&self) -> Seen {
+        let (version, window) = (self.style.version, self.outgoing.window());
+        Seen { version, inflight: self.outgoing.len(), window }
     }
 
     /// Keeps a delivery that was taken and not written for the next connection.

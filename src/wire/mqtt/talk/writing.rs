@@ -64,6 +64,11 @@ impl Talk {
         std::mem::take(&mut self.failed)
     }
 
+    /// Messages that were written since this was asked, by their QoS.
+    pub(crate) fn take_sent(&mut self) -> [usize; 3] {
+        std::mem::take(&mut self.sent)
+    }
+
     /// Adds what can be written now: answers, and messages for which there is room. One message may
     /// take as much memory as `paid`. Returns what is to be done before there can be more.
     pub(crate) fn go_on(
@@ -128,7 +133,7 @@ impl Talk {
                     let message = owed.id.and_then(|id| self.outgoing.give_up(id));
                     gathered.charges.extend(message.and_then(Message::let_go));
                 }
-                put => self.note(put),
+                put => self.note(owed.around(true).qos, put),
             }
             *paid = 0;
         }
@@ -250,7 +255,7 @@ impl Talk {
                 return Some(Stop::For(Next::Claim(bytes)));
             }
             *paid = 0;
-            self.note(put);
+            self.note(Qos::AtMostOnce, put);
             return None;
         }
         if !self.has_room() {
@@ -269,15 +274,16 @@ impl Talk {
             return Some(Stop::For(Next::Claim(bytes)));
         }
         *paid = 0;
-        self.note(put);
+        self.note(qos, put);
         None
     }
 
-    pub(super) fn note(&mut self, put: Result<(), NotWritten>) {
+    pub(super) fn note(&mut self, qos: Qos, put: Result<(), NotWritten>) {
         match put {
+            Ok(()) => self.sent[usize::from(qos.byte())] += 1,
             Err(NotWritten::TooLong) => self.too_long += 1,
             Err(NotWritten::Failed) => self.failed += 1,
-            Ok(()) | Err(NotWritten::NeedsMemory(_) | NotWritten::Gone) => {}
+            Err(NotWritten::NeedsMemory(_) | NotWritten::Gone) => {}
         }
     }
 
