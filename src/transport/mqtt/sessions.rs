@@ -62,40 +62,57 @@ impl Sessions {
         let _ = self.waker.set(waker);
     }
 
-    /// Takes a session. A connection that has it is told that it was taken over, and ends. Returns
-    /// what was kept of it.
+    /// Ends the connection that has a session, which is told that it was taken over. Returns whether
+    /// there was one, when it has let go.
     ///
     /// # Errors
-    /// Where the connection that has it does not end within `patience`.
+    /// Where it does not end in time.
+    pub(in crate::transport) fn end_connection(
+        &self,
+        name: &SessionName,
+        until: Instant,
+    ) -> Result<bool, RecvTimeoutError> {
+        let inner = self.inner.lock();
+        let Some(Place::Taken { line, talk, over, .. }) = inner.places.get(name) else {
+            return Ok(false);
+        };
+        if over.try_recv() == Err(TryRecvError::Disconnected) {
+            // A panic has ended it before it could let go.
+            return Ok(false);
+        }
+        talk.lock().end(Reason::TAKEN_OVER);
+        // Its session reads nothing more, and says goodbye.
+        line.shut_down(Shutdown::Read);
+        let over = over.clone();
+        drop(inner);
+        match over.recv_deadline(until) {
+            Err(RecvTimeoutError::Timeout) => Err(RecvTimeoutError::Timeout),
+            _ => Ok(true),
+        }
+    }
+
+    /// Takes a session, from the connection that has it if there is one. Returns what was kept of
+    /// it.
+    ///
+    /// # Errors
+    /// Where the connection that has it does not end in time.
     pub(in crate::transport) fn take(
         &self,
         name: &SessionName,
         (client, line, talk): (ClientId, &Line, &Arc<Mutex<Talk>>),
-        patience: Duration,
+        until: Instant,
     ) -> Result<(Seat, Option<Absent>), RecvTimeoutError> {
-        let until = Instant::now() + patience;
         let mut is_taken_over = false;
         loop {
+            is_taken_over |= self.end_connection(name, until)?;
             let mut inner = self.inner.lock();
             let away = match inner.places.remove(name) {
-                // A panic has ended the connection before it could let go.
-                Some(Place::Taken { over, .. })
-                    if over.try_recv() == Err(TryRecvError::Disconnected) =>
+                Some(Place::Taken { client, line, talk, over })
+                    if over.try_recv() != Err(TryRecvError::Disconnected) =>
                 {
-                    None
-                }
-                Some(Place::Taken { client, line, talk, over }) => {
-                    is_taken_over = true;
-                    talk.lock().end(Reason::TAKEN_OVER);
-                    // Its session reads nothing more, and says goodbye.
-                    line.shut_down(Shutdown::Read);
-                    let waited = over.clone();
+                    // Somebody else was faster.
                     inner.places.insert(name.clone(), Place::Taken { client, line, talk, over });
-                    drop(inner);
-                    match waited.recv_deadline(until) {
-                        Err(RecvTimeoutError::Timeout) => return Err(RecvTimeoutError::Timeout),
-                        _ => continue,
-                    }
+                    continue;
                 }
                 Some(Place::Absent(away)) => {
                     if let Some(at) = away.due() {
@@ -103,7 +120,7 @@ impl Sessions {
                     }
                     Some(away)
                 }
-                None => None,
+                Some(Place::Taken { .. }) | None => None,
             };
             let (held, over) = bounded(0);
             let place = Place::Taken { client, line: line.clone(), talk: talk.clone(), over };

@@ -143,6 +143,33 @@ fn a_user_has_so_many_connections_of_mqtt_too() {
     until("another may be there", || ask(V5, "fourth").1 == 0);
 }
 
+/// A client that has lost its network is not kept out by the connection that it has lost.
+#[test]
+fn a_user_takes_its_own_session_over_with_its_last_connection() {
+    let users = Users::new(&user("ada", "publish = ['#']\nconnections = 1"));
+    let url: ListenUrl = "mqtt://127.0.0.1:0".parse().unwrap();
+    let broker = users.start(|config| config.listeners([url]));
+    let ask = |client, password| {
+        let mut mqtt = Mqtt::dial(&broker, V5);
+        let hello = Hello { user: Some(("ada", password)), ..Hello::new(V5, client).staying() };
+        let connack = mqtt.ask(&hello);
+        assert_eq!(connack.kind(), "CONNACK");
+        (mqtt, connack.body[0], connack.body[1])
+    };
+    let (mut first, _, accepted) = ask("phone", "secret");
+    assert_eq!(accepted, 0);
+    assert_eq!(ask("other", "secret").2, 0x97, "it has a connection");
+    assert_eq!(ask("phone", "wrong").2, 0x86);
+    first.ping();
+    for _ in 0..10 {
+        let (second, is_present, accepted) = ask("phone", "secret");
+        assert_eq!((is_present, accepted), (1, 0));
+        assert_eq!(first.read().body[0], 0x8e);
+        first = second;
+    }
+    first.ping();
+}
+
 #[test]
 fn who_sends_more_than_its_rate_by_mqtt_is_read_more_slowly_and_loses_nothing() {
     for (limit, payload) in [("messages-per-second = 100", 1), ("bytes-per-second = 20_000", 193)] {

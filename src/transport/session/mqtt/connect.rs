@@ -77,7 +77,19 @@ impl Session {
 
     fn connect(&mut self, connect: &Connect<'_>) -> io::Result<Goes> {
         let version = connect.version;
-        let member = match self.log_in_with(connect)? {
+        let until = Instant::now() + TAKEOVER;
+        let mut member = self.log_in_with(connect)?;
+        if member.as_ref().is_err_and(|no| no.reason == Reason::QUOTA)
+            && let Some(user) = connect.user
+        {
+            // The user has as many connections as it may, and this one may take the place of one
+            // that has gone without a word. Who is told of a quota has said the password.
+            let name = SessionName { user: Some(user.into()), client: connect.client_id.into() };
+            if self.shared.mqtt.end_connection(&name, until) == Ok(true) {
+                member = self.log_in_with(connect)?;
+            }
+        }
+        let member = match member {
             Ok(member) => member,
             Err(no) => return self.turn_down(version, &no),
         };
@@ -125,7 +137,7 @@ impl Session {
         let name = SessionName { user, client: name.into() };
         let memory = self.purse.claim_to_keep(0).unwrap_or_default();
         let talk = Arc::new(Mutex::new(Talk::new(&manner, memory)));
-        let taken = self.shared.mqtt.take(&name, (self.client, &self.line, &talk), TAKEOVER);
+        let taken = self.shared.mqtt.take(&name, (self.client, &self.line, &talk), until);
         let Ok((seat, away)) = taken else {
             let words =
                 "another connection has this client identifier, and does not end; try again";

@@ -143,6 +143,8 @@ impl Session {
                 }
             }
         };
+        // Somebody may wait for the session, and for the user's connection.
+        self.member = None;
         if let Some(left) = self.shared.mqtt.leave(seat, left) {
             left.end().say(&self.shared.backlog.lane());
         }
