@@ -4,7 +4,7 @@
 //! [`packet_at`] reads what a client sends, and allocates nothing: a packet borrows from the bytes
 //! that it was read from. A server's packets are appended to a buffer; of a PUBLISH that is all but
 //! its payload ([`PublishHead`]), which is written from where it lies. `session` knows which
-//! messages of QoS 1 and 2 are on their way. Nothing here reads a clock.
+//! messages of QoS 1 and 2 are on their way. No clock is read here but by what publishes.
 
 mod fault;
 mod kinds;

@@ -1,7 +1,7 @@
 //! Messages of MQTT to batches: neighbours are one.
 
 use super::{Publish, Reason};
-use crate::broker::{EVENT_COST, Step, fanout_cost, guessed_cost};
+use crate::broker::{EVENT_COST, Step, fanout_cost, guessed_cost, wall_clock};
 use crate::codec::{
     Batch, BatchEntry, Document, PayloadSpan, RawFormat, judge_raw, properties_cost,
 };
@@ -116,7 +116,8 @@ impl<'a> Publishes<'a> {
             }
             NotPublished::NeedsPermit => NotPublished::NeedsPermit,
         })?;
-        let properties = publish.content.properties.to_keep();
+        let over_at = publish.content.expiry.map(second_in);
+        let properties = publish.content.properties.to_keep(over_at);
         if !properties.is_empty() {
             self.keep_properties(&properties).map_err(refused)?;
         }
@@ -261,6 +262,12 @@ impl<'a> Publishes<'a> {
         self.finish_batch();
         Published { steps: self.steps, cost: self.cost, extra: self.extra }
     }
+}
+
+/// The first second since 1970 that begins when so many are over.
+fn second_in(seconds: u32) -> u32 {
+    let at = (wall_clock() + u64::from(seconds) * 1_000).div_ceil(1_000);
+    u32::try_from(at).unwrap_or(u32::MAX)
 }
 
 /// What a payload is: as its content type says, if that is one that is known here, and else as the

@@ -238,12 +238,14 @@ fn properties_are_passed_on() {
     let expected = [&[2, 0, 0, 0, 60, 11, 0x80, 1][..], &passed_on].concat();
     assert_eq!(message.properties, expected);
     assert_eq!(old.plain_message(), ("t".into(), b"hello".to_vec()));
-    // They are remembered with the last value.
+    // They are remembered with the last value, which says how long it has left.
     let mut late = Mqtt::connect(&broker, V5, "late");
     late.subscribe("t", 0);
     let message = late.message();
     assert!(message.retain);
-    assert_eq!(message.properties, passed_on);
+    let (expiry, rest) = message.properties.split_at(5);
+    assert!(expiry[..4] == [2, 0, 0, 0] && (30..=60).contains(&expiry[4]), "{expiry:?}");
+    assert_eq!(rest, passed_on);
 }
 
 #[test]

@@ -229,9 +229,9 @@ fn what_is_over_before_it_is_sent_is_not_sent() {
         );
         assert_eq!(publisher.read().kind(), "PUBACK");
     }
-    // A last value that came later and is over says that the first is.
+    // A last value that came later, and is over, says that the first is, which ends with a second.
     publisher.subscribe("clock", 0);
-    publisher.publish_with("clock", b"1", (0, true, 0), &[&EXPIRY[..], &[1]].concat());
+    publisher.publish_with("clock", b"1", (0, true, 0), &[&EXPIRY[..], &[2]].concat());
     assert_eq!(publisher.plain_message().1, b"1");
     assert_eq!(publisher.plain_message().1, b"");
     let mut mqtt = back(&broker, &staying("late"));

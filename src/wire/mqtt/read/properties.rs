@@ -78,20 +78,28 @@ impl<'a> Properties<'a> {
         Properties(bytes)
     }
 
-    /// The seconds for which a message is worth something, if its publisher has said so.
-    pub(crate) fn message_expiry(self) -> Option<u32> {
+    /// The second since 1970 from which on a message is worth nothing, of properties that were [to
+    /// be kept](Properties::to_keep).
+    pub(crate) fn over_at(self) -> Option<u32> {
         self.iter().find_map(|property| match property {
-            Property { id: property::MESSAGE_EXPIRY, value: Value::Number(seconds), .. } => {
-                Some(seconds)
+            Property { id: property::MESSAGE_EXPIRY, value: Value::Number(second), .. } => {
+                Some(second)
             }
             _ => None,
         })
     }
 
     /// The bytes of those that a message is kept with: what is [passed
-    /// on](Properties::passed_on), and how long it is worth something.
-    pub(crate) fn to_keep(self) -> Cow<'a, [u8]> {
-        self.bytes_of(|id| property::is_passed_on(id) || id == property::MESSAGE_EXPIRY)
+    /// on](Properties::passed_on), and where its publisher has said how long it is worth something,
+    /// the second since 1970 at which that is over.
+    pub(crate) fn to_keep(self, over_at: Option<u32>) -> Cow<'a, [u8]> {
+        let mut kept = self.passed_on();
+        if let Some(second) = over_at {
+            let kept = kept.to_mut();
+            kept.push(property::MESSAGE_EXPIRY);
+            kept.extend_from_slice(&second.to_be_bytes());
+        }
+        kept
     }
 
     /// What a publisher has said of which kind its message is.

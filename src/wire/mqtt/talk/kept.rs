@@ -40,7 +40,7 @@ impl Talk {
         if attempt > 1 && self.sent_before.remove(&(feed.consumer.clone(), record.seq)) {
             return PutKept::Done;
         }
-        if style.expiry_left(record) == Some(0) {
+        if style.expiry_left(record.payload) == Some(0) {
             feed.ack(record.seq);
             return PutKept::Done;
         }

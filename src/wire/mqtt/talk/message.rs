@@ -148,7 +148,7 @@ impl Style {
             }
             Source::Stored(stored) => {
                 let (topic, payload) = (stored.topic(), stored.payload());
-                self.put_payload(topic, payload, (around, None), paid, gathered)
+                self.put_payload(topic, payload, around, paid, gathered)
             }
             Source::Log(feed, seq) => feed
                 .read_again(*seq, |record| self.put_record(&record, around, paid, gathered))
@@ -164,17 +164,17 @@ impl Style {
         paid: usize,
         gathered: &mut WriteBatch,
     ) -> Result<(), NotWritten> {
-        // One that is sent again may be over by now, and is not without an end for that.
-        let expiry = self.expiry_left(record).map(|left| left.max(1));
-        self.put_payload(record.topic, record.payload, (around, expiry), paid, gathered)
+        self.put_payload(record.topic, record.payload, around, paid, gathered)
     }
 
-    /// The seconds that a message of a stream has left, where its publisher has said how long it is
-    /// worth something (MQTT 5, 3.3.2.3.3).
-    pub(super) fn expiry_left(&self, record: &Record<'_>) -> Option<u32> {
-        let whole = Properties::kept(record.payload.properties()).message_expiry()?;
-        let passed = (self.wall_clock)().saturating_sub(record.time) / 1_000;
-        Some(whole.saturating_sub(u32::try_from(passed).unwrap_or(u32::MAX)))
+    /// The seconds that a kept message has left, where its publisher has said how long it is worth
+    /// something (MQTT 5, 3.3.2.3.3).
+    pub(super) fn expiry_left(&self, payload: PayloadRef<'_>) -> Option<u32> {
+        let over_at = u64::from(Properties::kept(payload.properties()).over_at()?) * 1_000;
+        let left = over_at.saturating_sub((self.wall_clock)());
+        // What is not over has a second left.
+        let seconds = if left == 0 { 0 } else { (left / 1_000).max(1) };
+        Some(u32::try_from(seconds).unwrap_or(u32::MAX))
     }
 
     fn put_of_batch(
@@ -227,7 +227,7 @@ impl Style {
         &self,
         topic: TopicName<'_>,
         payload: PayloadRef<'_>,
-        (around, expiry): (Around<'_>, Option<u32>),
+        around: Around<'_>,
         paid: usize,
         gathered: &mut WriteBatch,
     ) -> Result<(), NotWritten> {
@@ -241,6 +241,8 @@ impl Style {
         let is_new = matches!(bytes, Bytes::Anew(_));
         let properties = Properties::kept(payload.properties());
         let content = self.content(payload, is_new);
+        // One that is sent again may be over by now, and is not without an end for that.
+        let expiry = self.expiry_left(payload).map(|left| left.max(1));
         let (properties, around) = ((properties, is_new), (around, expiry));
         self.put_packet(topic.as_str(), &bytes, content, properties, around, gathered)
     }
