@@ -54,12 +54,14 @@ pub(super) fn subscribe(
     }
     let streams = keeping.streams_for(wanted.iter().map(|(subscribed, _)| subscribed));
     let mut steps = Vec::new();
-    for ((mut subscribed, with_values), stream) in wanted.into_iter().zip(streams) {
+    let wanted = wanted.into_iter().zip(streams).zip(question.pending());
+    for (((mut subscribed, with_values), stream), pending) in wanted {
         subscribed.durable = stream.and_then(|stream| keeping.consumer(&subscribed, stream));
         let filter = subscribed.filter.clone();
         let before = keeping.talk.lock().grant(subscribed.clone());
         let goes_on = before.as_ref().is_some_and(|before| before.durable == subscribed.durable);
         let control = subscribing(&subscribed, goes_on, format, with_values, keeping.window);
+        pending.before = before.clone().filter(|before| goes_on && before.durable.is_none());
         match before.map(|before| before.durable) {
             Some(None) if !goes_on => steps.push((Token(0), Control::Cancel { filter })),
             Some(Some(durable)) if !goes_on => {

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use super::super::{PacketId, Qos, Reason};
+use super::grants::Subscribed;
 use crate::protocol::TopicFilter;
 
 /// The answer to a message.
@@ -36,6 +37,8 @@ pub(crate) struct Pending {
     /// Whether something is said behind the answer of the stream that keeps its messages: its last
     /// values, and that it is subscribed to.
     pub(crate) goes_on: bool,
+    /// What holds still if it is refused.
+    pub(crate) before: Option<Subscribed>,
 }
 
 impl Question {
@@ -46,7 +49,12 @@ impl Question {
 
     /// Adds a filter that the dispatcher is asked about.
     pub(crate) fn ask(&mut self, filter: TopicFilter, reason: Reason, goes_on: bool) {
-        self.filters.push(Err(Pending { filter, reason, goes_on }));
+        self.filters.push(Err(Pending { filter, reason, goes_on, before: None }));
+    }
+
+    /// The filters that the dispatcher is asked about, in their order.
+    pub(crate) fn pending(&mut self) -> impl Iterator<Item = &mut Pending> {
+        self.filters.iter_mut().filter_map(|filter| filter.as_mut().err())
     }
 
     /// Refuses the next filter.

@@ -127,3 +127,26 @@ fn last_values_wait_for_their_turn() {
     assert!(gathered.charges.is_empty());
     assert!(ack(&mut talk, 2));
 }
+
+/// Where a second SUBSCRIBE of a filter is refused, the first holds.
+#[test]
+fn what_was_granted_stays_where_more_is_refused() {
+    let mut talk = Talk::new(&manner(), Claim::nothing());
+    let filter = TopicFilter::parse("a/#").unwrap();
+    let granted =
+        |qos| Granted { qos, no_local: false, retain_as_published: false, identifier: None };
+    let one = |qos| Subscribed { filter: filter.clone(), granted: granted(qos), durable: None };
+    for (number, qos) in [(1, Qos::AtLeastOnce), (2, Qos::ExactlyOnce)] {
+        let before = talk.grant(one(qos));
+        let mut question = Question::new(id(number), true);
+        question.ask(filter.clone(), Reason(qos.byte()), false);
+        question.pending().for_each(|pending| pending.before = before.clone());
+        talk.ask(question);
+    }
+    let suback = written(|out| talk.done(out));
+    assert_eq!(suback, [0x90, 4, 0, 1, 0, 1]);
+    let refusal = Refusal::new(ErrorCode::TooManySubscriptions, "full").about("a/#");
+    let suback = written(|out| talk.refuse(Token(2), refusal, out));
+    assert_eq!(suback, [0x90, 4, 0, 2, 0, 0x97]);
+    assert_eq!(talk.subscriptions(), [one(Qos::AtLeastOnce)]);
+}

@@ -428,6 +428,7 @@ impl Talk {
         if let Some(filter) = question.next() {
             if let Err(asked) = filter {
                 self.grants.remove(&asked.filter);
+                asked.before.take().into_iter().for_each(|before| drop(self.grants.add(before)));
             }
             *filter = Ok(reason);
         }
