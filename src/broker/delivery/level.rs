@@ -45,10 +45,12 @@ pub(in crate::broker) struct Level {
 /// The part of the level that one delivery is until it is written.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Charge {
-    messages: usize,
+    // Each place of a channel has one, so both are short: a batch has fewer messages than bytes,
+    // and those are bounded by the length of a read.
+    messages: u32,
+    answers: u32,
     bytes: usize,
     own: usize,
-    answers: usize,
     answer_bytes: usize,
 }
 
@@ -59,6 +61,7 @@ impl Charge {
         bytes: usize,
         selection: &Selection,
     ) -> Charge {
+        let messages = u32::try_from(messages).unwrap_or(u32::MAX);
         Charge { messages, bytes, own: DELIVERY + selection.weight(), ..Charge::default() }
     }
 
@@ -172,9 +175,10 @@ impl Level {
         charge: Charge,
         most: (usize, usize),
     ) -> Result<(), (usize, usize)> {
-        let messages = self.messages.fetch_add(charge.messages, Ordering::Relaxed);
+        let more = charge.messages as usize;
+        let messages = self.messages.fetch_add(more, Ordering::Relaxed);
         let bytes = self.bytes.fetch_add(charge.bytes, Ordering::Relaxed);
-        let fits = messages + charge.messages <= most.0 && bytes + charge.bytes <= most.1;
+        let fits = messages + more <= most.0 && bytes + charge.bytes <= most.1;
         let take = |bytes| {
             if messages == 0 {
                 self.queue.take(bytes);
@@ -220,7 +224,7 @@ impl Level {
             self.account.try_take(bytes)
         };
         if has_room {
-            self.answers.fetch_add(charge.answers, Ordering::Relaxed);
+            self.answers.fetch_add(charge.answers as usize, Ordering::Relaxed);
         }
         has_room
     }
@@ -244,7 +248,7 @@ impl Level {
     }
 
     pub(in crate::broker) fn give_back(&self, charge: Charge) {
-        self.messages.fetch_sub(charge.messages, Ordering::Relaxed);
+        self.messages.fetch_sub(charge.messages as usize, Ordering::Relaxed);
         self.bytes.fetch_sub(charge.bytes, Ordering::Relaxed);
         if charge.own > 0 {
             let before = self.own.fetch_sub(charge.own, Ordering::Relaxed);
@@ -254,7 +258,7 @@ impl Level {
             }
         }
         if charge.answers > 0 {
-            self.answers.fetch_sub(charge.answers, Ordering::Relaxed);
+            self.answers.fetch_sub(charge.answers as usize, Ordering::Relaxed);
             self.account.give_back(charge.answer_bytes);
         }
     }

@@ -4,6 +4,7 @@ mod backlog;
 mod level;
 mod mailbox;
 mod outbox;
+mod parcel;
 
 pub use backlog::{BACKLOG_COST, Backlog, Lane, Queued};
 pub use level::Charge;

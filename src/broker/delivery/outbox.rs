@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crate::broker::client_id::ClientId;
 use crate::broker::delivery::level::{Charge, FLOOR, Level};
 use crate::broker::delivery::mailbox::Mailbox;
+use crate::broker::delivery::parcel::Parcel;
 use crate::broker::delivery::{Delivery, Selection};
 use crate::broker::streams::Feed;
 use crate::broker::sync::{Instant, Receiver, Sender, SpinWait, TryRecvError, unbounded};
@@ -60,10 +61,10 @@ impl QueueLimits {
 pub struct Outbox {
     /// The writer holds the other end; when that is gone the connection is, and sending is without
     /// effect.
-    sender: Option<Sender<(Delivery, Charge)>>,
+    sender: Option<Sender<(Parcel, Charge)>>,
     /// Another end, from which what waits is discarded: the writer may be busy with a peer that
     /// takes nothing.
-    discards: Receiver<(Delivery, Charge)>,
+    discards: Receiver<(Parcel, Charge)>,
     level: Arc<Level>,
     limits: QueueLimits,
     /// Whom to call when something waits that no thread waits for.
@@ -95,7 +96,7 @@ impl Fate {
 /// The deliveries of an outbox that overflowed. It is let go of in parts, because it may be much.
 #[derive(Debug)]
 pub struct Discarded {
-    waiting: Receiver<(Delivery, Charge)>,
+    waiting: Receiver<(Parcel, Charge)>,
     mailbox: Option<Arc<Mailbox>>,
     level: Arc<Level>,
 }
@@ -104,7 +105,7 @@ pub struct Discarded {
 #[derive(Debug)]
 pub struct Inbox {
     /// The dispatcher holds the other end; when that is dropped, what is waiting is the last.
-    receiver: Receiver<(Delivery, Charge)>,
+    receiver: Receiver<(Parcel, Charge)>,
     level: Arc<Level>,
     wait: SpinWait,
     /// Another has it, and goes on with it when this is dropped.
@@ -291,7 +292,7 @@ impl Outbox {
         let Some(sender) = self.sender.as_ref().filter(|_| !self.level.is_left()) else {
             return Err(Undelivered::Gone);
         };
-        sender.send((delivery, charge)).map_err(|_| Undelivered::Gone)?;
+        sender.send((delivery.into(), charge)).map_err(|_| Undelivered::Gone)?;
         self.call();
         Ok(())
     }
@@ -329,7 +330,7 @@ impl Discarded {
             self.mailbox = match self.waiting.try_recv() {
                 Ok((delivery, charge)) => {
                     self.level.give_back(charge);
-                    if let Delivery::Mailbox(mailbox) = delivery { Some(mailbox) } else { None }
+                    if let Parcel::Mailbox(mailbox) = delivery { Some(mailbox) } else { None }
                 }
                 Err(_) => break,
             };
@@ -446,12 +447,12 @@ impl Inbox {
         self.level.take_last().map(|last| (last, Charge::default()))
     }
 
-    fn unless_discarded(&self, next: (Delivery, Charge)) -> Option<(Delivery, Charge)> {
+    fn unless_discarded(&self, (parcel, charge): (Parcel, Charge)) -> Option<(Delivery, Charge)> {
         if self.is_overflowed() {
-            self.written(next.1);
+            self.written(charge);
             return None;
         }
-        Some(next)
+        Some((parcel.into(), charge))
     }
 }
 
