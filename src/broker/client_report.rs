@@ -38,6 +38,8 @@ pub struct ClientReport {
 pub struct SubscriptionReport {
     /// What it subscribed to.
     pub filter: TopicFilter,
+    /// The name of the group that it shares the subscription with, if it does.
+    pub group: Option<Arc<str>>,
     /// The format of its deliveries.
     pub format: Format,
     /// What happens to messages that do not fit.
@@ -47,6 +49,13 @@ pub struct SubscriptionReport {
     pub waiting: u64,
     /// Messages of it that made room for newer ones.
     pub dropped: u64,
+}
+
+impl SubscriptionReport {
+    /// The subscription as its client spelled it.
+    pub fn text(&self) -> &str {
+        self.group.as_deref().unwrap_or(self.filter.as_str())
+    }
 }
 
 /// One subscription of a stream.

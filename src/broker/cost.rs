@@ -131,7 +131,10 @@ impl Step {
                 Control::Subscribe { .. } | Control::List { .. } | Control::ClearBelow { .. } => {
                     LOOK
                 }
-                Control::Cancel { .. } | Control::Leave { .. } => LOOK / 4,
+                Control::Cancel { .. }
+                | Control::Leave { .. }
+                | Control::Join { .. }
+                | Control::Quit { .. } => LOOK / 4,
                 Control::Get { .. } | Control::Ping { .. } | Control::Refuse { .. } => SMALL,
                 // All subscriptions of the client may have to be looked at.
                 Control::Welcome { .. } => LOOK,

@@ -7,7 +7,7 @@ use super::client_report::ClientReport;
 use super::peer::Peer;
 use super::rights::Rights;
 use crate::access::{Policy, User};
-use crate::broker::delivery::{Outbox, Queued};
+use crate::broker::delivery::{Leftovers, Outbox, Queued};
 use crate::broker::persist::Ticket;
 use crate::broker::stats::Stats;
 use crate::broker::streams::{Asked, FromStream, StreamSummary};
@@ -46,8 +46,15 @@ pub enum Event {
         /// The connection.
         client: ClientId,
     },
-    /// Another connection goes on in the place of one that has ended, whose deliveries were kept:
-    /// it has its number from now on.
+    /// The connection is gone, and what groups have given to it and it has not got goes to others.
+    Retire {
+        /// The connection.
+        client: ClientId,
+        /// What it has not got.
+        leftovers: Box<Leftovers>,
+    },
+    /// Another connection goes on in the place of one that was [away](Event::Away), or has ended
+    /// while its deliveries were kept: it has its number from now on.
     Rejoin {
         /// The connection.
         client: ClientId,
@@ -57,6 +64,12 @@ pub enum Event {
     /// The client of a connection is away, and the connection is kept for it: it is no member of
     /// consumers any more, and everything else goes on.
     Rest {
+        /// The connection.
+        client: ClientId,
+    },
+    /// The client of a connection is away; what is delivered is kept for it. Where connections share
+    /// messages, others come first until it is back.
+    Away {
         /// The connection.
         client: ClientId,
     },
@@ -153,6 +166,27 @@ pub enum Control {
         stream: Option<Box<str>>,
         /// The consumer; where it is not given, a subscription that follows the stream.
         consumer: Option<Box<str>>,
+    },
+    /// To be a member of a group: each message that the filter matches goes to one of its members
+    /// who may see it. There are no last values to begin with. A member that joins once more is
+    /// another from then on. Answered as a subscribe is, and counted as one.
+    Join {
+        /// The name of the group. It says what the filter is: groups with different filters have
+        /// different names.
+        group: Arc<str>,
+        /// What the members share.
+        filter: TopicFilter,
+        /// How deliveries are written.
+        dialect: Dialect,
+        /// Given back with what is delivered because of this.
+        mark: u64,
+    },
+    /// To be no member of a group any more; answered as a cancel is.
+    Quit {
+        /// The name of the group.
+        group: Arc<str>,
+        /// What its members share.
+        filter: TopicFilter,
     },
     /// See [`Command::List`](crate::protocol::Command::List).
     List {

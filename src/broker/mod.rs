@@ -31,8 +31,9 @@ pub use client_report::{
 };
 pub use cost::{EVENT_COST, SETTLED, fanout_cost, guessed_cost, topic_cost};
 pub use delivery::{
-    BACKLOG_COST, Backlog, Charge, Delivery, Discarded, Fate, Full, Inbox, Lane, Letter, Mailbox,
-    Outbox, Piece, QueueLimits, Queued, Selection, Taken, Undelivered, outbox, outbox_with,
+    BACKLOG_COST, Backlog, Charge, Chosen, Delivery, Discarded, Fate, Full, Inbox, Lane, Leftover,
+    Leftovers, Letter, Mailbox, Outbox, Piece, QueueLimits, Queued, Selection, Taken, Undelivered,
+    outbox, outbox_with,
 };
 pub use dispatcher::{CLIENTS_TOGETHER, Dispatcher, StreamsPlan};
 pub use ending::Ending;

@@ -49,7 +49,7 @@ impl ClientEntry {
         let mut bytes = 0;
         let fits = |subscription: &&SubscriptionReport| {
             let is_first = bytes == 0;
-            bytes += subscription.filter.as_str().len();
+            bytes += subscription.text().len();
             is_first || bytes <= LONGEST_FILTERS
         };
         let told = subscriptions.iter().take_while(fits).map(subscription).collect();
@@ -78,9 +78,9 @@ impl ClientEntry {
 }
 
 fn subscription(subscription: &SubscriptionReport) -> Value {
-    let SubscriptionReport { filter, format, overflow, waiting, dropped } = subscription;
+    let SubscriptionReport { filter, format, overflow, waiting, dropped, .. } = subscription;
     let alone = (!filter.reaches_below()).then_some(("below", false.into()));
-    let begin = [("filter", filter.as_str().into())].into_iter().chain(alone);
+    let begin = [("filter", subscription.text().into())].into_iter().chain(alone);
     object(begin.chain([
         ("format", format.name().into()),
         ("overflow", overflow.as_str().into()),
@@ -122,6 +122,7 @@ mod tests {
         let report = |lengths: &[usize]| {
             let subscriptions = lengths.iter().map(|length| SubscriptionReport {
                 filter: TopicFilter::parse(&"x".repeat(*length)).unwrap(),
+                group: None,
                 format: Format::Xml,
                 overflow: Overflow::Latest,
                 waiting: 1,

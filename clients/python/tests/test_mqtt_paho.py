@@ -168,6 +168,51 @@ def test_who_unsubscribes_gets_no_more(at: str, version: MQTTProtocolVersion) ->
         assert client.until("un/end") == []
 
 
+@VERSIONS
+def test_members_of_a_group_share_the_work(at: str, version: MQTTProtocolVersion) -> None:
+    shared = f"$share/workers/work{version}/+"
+    topic, done = f"work{version}/a", f"done{version}"
+    with (
+        Client(at, version=version) as first,
+        Client(at, version=version) as second,
+        Client(at, version=version) as leaver,
+        Client(at, version=version) as producer,
+    ):
+        for member in (first, second, leaver):
+            assert member.subscribe(shared, 1) == 1
+            assert member.subscribe(done, 1) == 1
+        for number in range(300):
+            if number == 150:
+                leaver.unsubscribe(shared)
+            producer.publish(topic, str(number), number % 3)
+        producer.publish(done, "")
+        # What is of QoS 0 is not waited for, but is on the same way.
+        found = [
+            [int(payload) for _, payload in member.until(done)]
+            for member in (first, second, leaver)
+        ]
+        assert sorted(number for numbers in found for number in numbers) == list(range(300))
+        assert [len(numbers) for numbers in found] == [125, 125, 50]
+        assert max(found[2]) < 150
+
+
+@VERSIONS
+def test_what_a_member_has_not_answered_goes_to_another(
+    at: str, version: MQTTProtocolVersion
+) -> None:
+    shared, topic = f"$share/heirs/heirs{version}", f"heirs{version}"
+    with Client(at, version=version) as producer:
+        mortal = Client(at, version=version)
+        mortal._client.manual_ack_set(True)
+        mortal.subscribe(shared, 1)
+        for number in range(30):
+            producer.publish(topic, str(number))
+        with Client(at, version=version) as heir:
+            heir.subscribe(shared, 1)
+            mortal.vanish()
+            assert [int(heir.next().payload) for _ in range(30)] == list(range(30))
+
+
 def test_properties_of_version_5_are_passed_on(at: str) -> None:
     said: dict[str, Any] = {
         "PayloadFormatIndicator": 1,

@@ -1,12 +1,14 @@
 //! The deliveries that the dispatcher hands to a writer through an outbox.
 
 mod backlog;
+mod leftovers;
 mod level;
 mod mailbox;
 mod outbox;
 mod parcel;
 
 pub use backlog::{BACKLOG_COST, Backlog, Lane, Queued};
+pub use leftovers::{Leftover, Leftovers};
 pub use level::Charge;
 pub(in crate::broker) use mailbox::Put;
 pub use mailbox::{Letter, Mailbox, Taken};
@@ -38,6 +40,8 @@ pub enum Delivery {
         is_own: bool,
         /// Which of them.
         selection: Selection,
+        /// The group of which the connection was chosen for them, where it was.
+        chosen: Option<Arc<Chosen>>,
     },
     /// There are messages for a subscription that can lose some.
     Mailbox(Arc<Mailbox>),
@@ -221,6 +225,15 @@ impl Delivery {
     }
 }
 
+/// How messages come to a connection that is a member of a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chosen {
+    /// The name of the group.
+    pub group: Arc<str>,
+    /// What the connection said of itself when it [joined](crate::broker::Control::Join).
+    pub mark: u64,
+}
+
 /// Some of many stored values, in the order in which they were published.
 #[derive(Debug)]
 pub struct Piece {
@@ -267,6 +280,17 @@ impl Selection {
             Selection::Some(places) => (0, places),
         };
         (0..whole).chain(some.iter().map(|place| *place as usize))
+    }
+
+    /// The messages that are meant, by their places in the batch, where they are written in this
+    /// dialect.
+    pub(crate) fn wanted<'a>(
+        &'a self,
+        batch: &'a Batch,
+        dialect: Dialect,
+    ) -> impl Iterator<Item = usize> + use<'a> {
+        let is_whole = *self == Selection::Whole;
+        self.places(batch).filter(move |place| !is_whole || batch.is_wanted(dialect, *place))
     }
 
     /// Bytes of memory that it takes of its own.

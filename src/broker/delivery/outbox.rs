@@ -10,7 +10,7 @@ use crate::broker::client_id::ClientId;
 use crate::broker::delivery::level::{Charge, FLOOR, Level};
 use crate::broker::delivery::mailbox::Mailbox;
 use crate::broker::delivery::parcel::Parcel;
-use crate::broker::delivery::{Delivery, Selection};
+use crate::broker::delivery::{Chosen, Delivery, Selection};
 use crate::broker::streams::Feed;
 use crate::broker::sync::{Instant, Receiver, Sender, SpinWait, TryRecvError, unbounded};
 use crate::codec::{Account, Batch, Dialect, Share};
@@ -218,14 +218,15 @@ impl Outbox {
         self.send(Delivery::Feed(feed.clone()), Charge::default())
     }
 
-    /// Adds live messages; says whether the connection has published them itself.
+    /// Adds live messages; says whether the connection has published them itself, and of which group
+    /// it was chosen for them.
     ///
     /// # Errors
     /// [`Undelivered`] if they do not fit, or the connection is gone; they were not added.
     pub fn deliver(
         &self,
         batch: &Arc<Batch>,
-        (dialect, is_own): (Dialect, bool),
+        (dialect, is_own, chosen): (Dialect, bool, Option<Arc<Chosen>>),
         selection: Selection,
         messages: usize,
     ) -> Result<(), Undelivered> {
@@ -235,7 +236,16 @@ impl Outbox {
         {
             return Err(Undelivered::Full(Full { messages, bytes }));
         }
-        self.send(Delivery::Messages { batch: batch.clone(), dialect, is_own, selection }, charge)
+        let batch = batch.clone();
+        self.send(Delivery::Messages { batch, dialect, is_own, selection, chosen }, charge)
+    }
+
+    /// Whether so many messages of a batch of so many bytes would fit.
+    pub fn has_room(&self, messages: usize, bytes: usize) -> bool {
+        let (waiting, waiting_bytes) = self.level();
+        waiting == 0
+            || waiting + messages <= self.limits.messages
+                && waiting_bytes + bytes <= self.limits.bytes
     }
 
     /// Adds an answer, or the snapshot that a subscription begins with. They do not count as
@@ -271,6 +281,11 @@ impl Outbox {
     /// Messages and bytes that are waiting.
     pub fn level(&self) -> (usize, usize) {
         (self.level.messages(), self.level.bytes())
+    }
+
+    /// Whether the writer has ended, so that nothing that is added is ever written.
+    pub fn is_left(&self) -> bool {
+        self.level.is_left()
     }
 
     /// Deliveries that the writer was done with, so far.
@@ -379,6 +394,11 @@ impl Inbox {
                 return Ok(next);
             }
         }
+    }
+
+    /// The next delivery, though the outbox may have overflowed: it is for somebody else.
+    pub(in crate::broker) fn take(&self) -> Option<(Delivery, Charge)> {
+        self.receiver.try_recv().ok().map(|(parcel, charge)| (parcel.into(), charge))
     }
 
     /// The next delivery, if one is there.

@@ -21,7 +21,7 @@ pub(super) enum Parcel {
 impl From<Delivery> for Parcel {
     fn from(delivery: Delivery) -> Parcel {
         match delivery {
-            Delivery::Messages { batch, dialect, is_own, selection } => {
+            Delivery::Messages { batch, dialect, is_own, selection, chosen: None } => {
                 Parcel::Messages { batch, dialect, is_own, selection }
             }
             Delivery::Mailbox(mailbox) => Parcel::Mailbox(mailbox),
@@ -36,7 +36,7 @@ impl From<Parcel> for Delivery {
     fn from(parcel: Parcel) -> Delivery {
         match parcel {
             Parcel::Messages { batch, dialect, is_own, selection } => {
-                Delivery::Messages { batch, dialect, is_own, selection }
+                Delivery::Messages { batch, dialect, is_own, selection, chosen: None }
             }
             Parcel::Mailbox(mailbox) => Delivery::Mailbox(mailbox),
             Parcel::Feed(feed) => Delivery::Feed(feed),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, btree_map};
 use std::sync::Arc;
 
 use super::streams::Consuming;
-use crate::broker::client_id::ClientId;
+use crate::broker::client_id::{ClientId, Slot};
 use crate::broker::delivery::{Mailbox, Outbox};
 use crate::broker::peer::Peer;
 use crate::broker::rights::Rights;
@@ -16,6 +16,12 @@ use crate::protocol::{Format, Overflow, Token, TopicFilter};
 /// The cost of a subscription beside its filter, in bytes: in the tables of the broker and of its
 /// connection.
 const SUBSCRIPTION_COST: usize = 512;
+
+/// The same of a membership in a group, with its part of the group.
+const MEMBERSHIP_COST: usize = 1_024;
+/// Groups that a connection may be in. Each that a message matches is another delivery, which
+/// subscriptions that overlap are not, and all of them are left at once.
+const MOST_GROUPS: usize = 256;
 
 /// Subscriptions for which a connection may keep room though it has none.
 const ROOMY: usize = 256;
@@ -37,6 +43,10 @@ pub(super) struct Client {
     /// What may wait in its outbox, unless a subscription asks for less.
     queue_messages: usize,
     pub(super) filters: HashMap<TopicFilter, Wish>,
+    /// The groups that it is in, by their names.
+    pub(super) memberships: HashMap<Arc<str>, Membership>,
+    /// Whether its deliveries are kept for when it is back.
+    pub(super) is_away: bool,
     /// With the memory for connections, for its subscriptions.
     account: Account,
     /// Bytes of subscriptions for which none is claimed.
@@ -77,6 +87,18 @@ pub(super) struct Wish {
     modest: usize,
 }
 
+/// Its part in a group.
+#[derive(Debug)]
+pub(super) struct Membership {
+    /// The slot of the group.
+    pub(super) group: Slot,
+    pub(super) filter: TopicFilter,
+    pub(super) dialect: Dialect,
+    /// The memory that it takes, or what it is counted as where none is claimed.
+    claim: Claim,
+    modest: usize,
+}
+
 impl Wish {
     pub(super) fn way(&self) -> Way {
         self.way
@@ -91,6 +113,10 @@ impl Wish {
 /// The cost of a subscription.
 fn cost(filter: &TopicFilter) -> usize {
     filter.as_str().len() + SUBSCRIPTION_COST
+}
+
+fn membership_cost(group: &str, filter: &TopicFilter) -> usize {
+    group.len() + filter.as_str().len() + MEMBERSHIP_COST
 }
 
 impl Client {
@@ -108,6 +134,8 @@ impl Client {
             queue_messages: outbox.limits().messages,
             outbox,
             filters: HashMap::new(),
+            memberships: HashMap::new(),
+            is_away: false,
             account,
             modest: 0,
             queues: BTreeMap::new(),
@@ -147,14 +175,45 @@ impl Client {
         if self.filters.contains_key(filter) {
             return Ok(Claim::nothing());
         }
-        if self.filters.len() >= most {
+        self.has_room(cost(filter), most)
+    }
+
+    /// The same for a membership in a group.
+    ///
+    /// # Errors
+    /// Why not, and what to do.
+    pub(super) fn has_room_to_join(
+        &self,
+        group: &str,
+        filter: &TopicFilter,
+        most: usize,
+    ) -> Result<Claim, String> {
+        if self.memberships.contains_key(group) {
+            return Ok(Claim::nothing());
+        }
+        if self.memberships.len() >= MOST_GROUPS {
+            return Err(format!(
+                "this connection has {MOST_GROUPS} shared subscriptions, as many as it may; cancel \
+                 some, share a topic above several of them, or use another connection"
+            ));
+        }
+        self.has_room(membership_cost(group, filter), most)
+    }
+
+    /// How many subscriptions it has, those of streams aside.
+    pub(super) fn subscription_count(&self) -> usize {
+        self.filters.len() + self.memberships.len()
+    }
+
+    fn has_room(&self, cost: usize, most: usize) -> Result<Claim, String> {
+        if self.subscription_count() >= most {
             return Err(format!(
                 "this connection has {most} subscriptions, as many as it may; cancel some, \
                  subscribe to a topic \
                  above several of them, or use another connection"
             ));
         }
-        let (cost, share) = (cost(filter), self.account.share());
+        let share = self.account.share();
         if self.modest + cost <= MODEST {
             return Ok(Claim::nothing());
         }
@@ -165,7 +224,7 @@ impl Client {
                 "the broker has no memory left for more subscriptions of this connection, which \
                  has {}; cancel some, \
                  subscribe to a topic above several of them, or start the broker with more memory",
-                self.filters.len()
+                self.subscription_count()
             )
         })
     }
@@ -229,6 +288,41 @@ impl Client {
         }
         self.give_room_back();
         Some(claim)
+    }
+
+    /// Notes that it is in a group. The memory is what
+    /// [`has_room_to_join`](Self::has_room_to_join) has found. Returns whether it was not before.
+    pub(super) fn join(
+        &mut self,
+        name: &Arc<str>,
+        group: Slot,
+        (filter, dialect): (&TopicFilter, Dialect),
+        claim: Claim,
+    ) -> bool {
+        if let Some(membership) = self.memberships.get_mut(name) {
+            membership.dialect = dialect;
+            return false;
+        }
+        let modest = if claim.bytes() == 0 { membership_cost(name, filter) } else { 0 };
+        self.modest += modest;
+        let membership = Membership { group, filter: filter.clone(), dialect, claim, modest };
+        self.memberships.insert(name.clone(), membership);
+        true
+    }
+
+    /// Notes that it is not in a group any more.
+    pub(super) fn quit(&mut self, name: &str) -> Option<Membership> {
+        let mut membership = self.memberships.remove(name)?;
+        self.modest -= membership.modest;
+        drop(std::mem::replace(&mut membership.claim, Claim::nothing()));
+        Some(membership)
+    }
+
+    /// Forgets which groups it is in, and says which they were.
+    pub(super) fn take_memberships(&mut self) -> HashMap<Arc<str>, Membership> {
+        let memberships = std::mem::take(&mut self.memberships);
+        self.modest -= memberships.values().map(|membership| membership.modest).sum::<usize>();
+        memberships
     }
 
     /// The charge is for the subscriptions that there are, and not for what there were at some

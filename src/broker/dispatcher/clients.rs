@@ -50,7 +50,7 @@ impl Client {
     }
 
     fn look_at(&self) -> ClientReport {
-        let subscriptions = self.filters.iter().take(SUBSCRIPTIONS).map(|(filter, wish)| {
+        let subscriptions = self.filters.iter().map(|(filter, wish)| {
             let mailbox = self.mailbox(wish.way());
             let overflow = match mailbox {
                 None => Overflow::Disconnect,
@@ -59,13 +59,22 @@ impl Client {
             };
             SubscriptionReport {
                 filter: filter.clone(),
+                group: None,
                 format: wish.dialect().format(),
                 overflow,
                 waiting: mailbox.map_or(0, |mailbox| mailbox.waiting() as u64),
                 dropped: mailbox.map_or(0, |mailbox| mailbox.lost()),
             }
         });
-        let subscriptions = subscriptions.collect();
+        let shared = self.memberships.iter().map(|(group, membership)| SubscriptionReport {
+            filter: membership.filter.clone(),
+            group: Some(group.clone()),
+            format: membership.dialect.format(),
+            overflow: Overflow::Disconnect,
+            waiting: 0,
+            dropped: 0,
+        });
+        let subscriptions = subscriptions.chain(shared).take(SUBSCRIPTIONS).collect();
         let (limits, (messages, bytes)) = (self.outbox.limits(), self.outbox.level());
         let mut in_mailboxes = 0;
         let mut is_slow = is_half_full(messages, limits.messages) || bytes > limits.bytes / 2;
@@ -78,7 +87,7 @@ impl Client {
             client: self.id,
             user: self.rights.user().map(|user| user.shared_name()),
             subscriptions,
-            subscription_count: self.filters.len() as u64,
+            subscription_count: self.subscription_count() as u64,
             feeds: self.feeds().take(SUBSCRIPTIONS).map(Feed::look_at).collect(),
             feed_count: self.feeds().count() as u64,
             waiting: (messages + in_mailboxes) as u64,

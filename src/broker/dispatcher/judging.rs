@@ -38,8 +38,11 @@ pub(super) struct Judging {
 struct Part {
     number: u64,
     /// None before its first turn, so that there are not as many copies as clients.
-    filters: Option<vec::IntoIter<TopicFilter>>,
+    filters: Option<vec::IntoIter<Judged>>,
 }
+
+/// A subscription, and the name of its group where it is shared.
+type Judged = (TopicFilter, Option<Arc<str>>);
 
 /// A change of the policy that not everybody has heard of.
 #[derive(Debug)]
@@ -165,7 +168,7 @@ impl Dispatcher {
             self.clearings.limit_to(client.id, user.grant());
         }
         client.rights = rights;
-        if !client.filters.is_empty() {
+        if client.subscription_count() > 0 {
             self.judging.begin(client.id);
         }
         self.judge_streams(slot);
@@ -202,10 +205,15 @@ impl Dispatcher {
         }
     }
 
-    fn filters_of(&self, client: ClientId) -> vec::IntoIter<TopicFilter> {
+    fn filters_of(&self, client: ClientId) -> vec::IntoIter<Judged> {
         let slot = self.by_id.get(&client);
         let client = slot.and_then(|slot| self.slots[*slot as usize].as_ref());
-        let filters = client.map(|client| client.filters.keys().cloned().collect::<Vec<_>>());
+        let filters = client.map(|client| {
+            let plain = client.filters.keys().map(|filter| (filter.clone(), None));
+            let shared = client.memberships.iter();
+            let shared = shared.map(|(name, one)| (one.filter.clone(), Some(name.clone())));
+            plain.chain(shared).collect::<Vec<_>>()
+        });
         filters.unwrap_or_default().into_iter()
     }
 
@@ -213,16 +221,20 @@ impl Dispatcher {
     fn judge_some(
         &mut self,
         client: ClientId,
-        filters: &mut vec::IntoIter<TopicFilter>,
+        filters: &mut vec::IntoIter<Judged>,
         mut left: usize,
     ) -> usize {
         let Some(&slot) = self.by_id.get(&client) else { return left };
         let rights = self.rights(slot);
         let mut has_changed = false;
         while left > 0
-            && let Some(filter) = filters.next()
+            && let Some((filter, group)) = filters.next()
         {
             left -= 1;
+            if let Some(group) = group {
+                self.judge_membership(slot, &rights, &group, filter);
+                continue;
+            }
             match rights.scope(Right::Subscribe, "subscribe to", filter.clone()) {
                 Ok(scope) => {
                     has_changed |= self.subscriptions.limit(slot, &filter, scope.limit().cloned());

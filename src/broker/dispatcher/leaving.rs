@@ -11,8 +11,9 @@ use std::sync::Arc;
 use super::Dispatcher;
 use super::client::Client;
 use super::client::Wish;
-use crate::broker::client_id::Slot;
-use crate::broker::delivery::{Discarded, Mailbox};
+use crate::broker::client_id::{ClientId, Slot};
+use crate::broker::delivery::{Discarded, Leftovers, Mailbox};
+use crate::broker::event::Event;
 use crate::protocol::TopicFilter;
 
 /// Subscriptions that are forgotten at a time, and messages that are let go of: some tenths of a
@@ -25,6 +26,8 @@ pub(super) struct Leaving {
     connections: VecDeque<Rest>,
     /// What waited for those that were cut off.
     discarded: VecDeque<Discarded>,
+    /// What others are to get in their place.
+    leftovers: VecDeque<Leftovers>,
 }
 
 #[derive(Debug)]
@@ -36,7 +39,7 @@ struct Rest {
 
 impl Leaving {
     pub(super) fn is_empty(&self) -> bool {
-        self.connections.is_empty() && self.discarded.is_empty()
+        self.connections.is_empty() && self.discarded.is_empty() && self.leftovers.is_empty()
     }
 
     /// Lets go of what waited for a connection that was cut off.
@@ -76,6 +79,28 @@ impl Dispatcher {
     pub(super) fn leave_on(&mut self) {
         self.leaving.discard_some();
         self.forget_some();
+        self.hand_on_some();
+    }
+
+    /// Ends a connection, and hands on what groups have given to it and it has not got.
+    pub(super) fn retire(&mut self, client: ClientId, leftovers: Leftovers) {
+        // What it has sent may have to be done first, and it is chosen for nothing more meanwhile.
+        if let Some(&slot) = self.by_id.get(&client) {
+            self.quit_all(slot);
+        }
+        self.leaving.leftovers.push_back(leftovers);
+        self.step(Event::Detach { client });
+    }
+
+    fn hand_on_some(&mut self) {
+        let mut steps = TOGETHER;
+        while let Some(first) = self.leaving.leftovers.front_mut() {
+            match first.next(&mut steps) {
+                Some(leftover) => self.hand_on(leftover),
+                None if steps == 0 => return,
+                None => drop(self.leaving.leftovers.pop_front()),
+            }
+        }
     }
 
     fn forget_some(&mut self) {

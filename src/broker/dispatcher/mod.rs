@@ -14,6 +14,7 @@ mod pressure;
 mod publish;
 mod report;
 mod run;
+mod sharing;
 mod streams;
 mod subscribe;
 
@@ -32,7 +33,7 @@ use crate::broker::persist::Checkpointer;
 use crate::broker::retained::{
     Expiries, MAX_SNAPSHOTS, Snapshots, StoreLimits, Subtree, Subtrees, TooMany, Tree,
 };
-use crate::broker::routing::{Fanout, Subscription, Subscriptions};
+use crate::broker::routing::{Fanout, Groups, Subscription, Subscriptions, Way};
 use crate::broker::stats::{Counters, Counts};
 use crate::broker::sync::{Receiver, Sender};
 use crate::codec::Dialect;
@@ -61,6 +62,7 @@ pub struct Dispatcher {
     tree: Tree,
     snapshots: Snapshots,
     subscriptions: Subscriptions,
+    groups: Groups,
     slots: Vec<Option<Client>>,
     free: Vec<Slot>,
     by_id: HashMap<ClientId, Slot>,
@@ -105,6 +107,7 @@ impl Dispatcher {
             tree: Tree::default(),
             snapshots: Snapshots::default(),
             subscriptions: Subscriptions::default(),
+            groups: Groups::default(),
             slots: Vec::new(),
             free: Vec::new(),
             by_id: HashMap::new(),
@@ -188,18 +191,21 @@ impl Dispatcher {
                     self.end(client);
                 }
             }
+            Event::Retire { client, leftovers } => return self.retire(client, *leftovers),
             Event::Rejoin { client, peer } => {
                 let slot = self.by_id.get(&client).copied();
                 if let Some(Some(client)) = slot.and_then(|slot| self.slots.get_mut(slot as usize))
                 {
                     client.peer = peer;
                 }
+                self.set_away(client, false);
             }
             Event::Rest { client } => {
                 if let Some(&slot) = self.by_id.get(&client) {
                     self.leave_streams(slot, |_| true);
                 }
             }
+            Event::Away { client } => self.set_away(client, true),
             Event::Wake { client } => {
                 if let Some(&slot) = self.by_id.get(&client) {
                     self.send(slot, Delivery::Wake);
@@ -250,6 +256,7 @@ impl Dispatcher {
         self.snapshots.end(&mut self.tree, slot);
         self.by_id.remove(&client.id);
         self.end_consuming(std::mem::take(&mut client.consuming));
+        self.end_memberships(slot, client.take_memberships());
         self.leave(slot, &mut client);
         Some(client)
     }
@@ -394,6 +401,13 @@ impl Dispatcher {
                 });
                 self.reply(slot, token, Reply::Cancelled { topic: filter });
             }
+            Control::Join { group, filter, dialect, mark } => {
+                self.join(slot, token, (group, filter), (dialect, mark));
+            }
+            Control::Quit { group, filter } => {
+                self.quit(slot, &group);
+                self.reply(slot, token, Reply::Cancelled { topic: filter });
+            }
             Control::List { filter } => self.list(slot, token, filter),
             Control::Get { topic, dialect, last: Some(last) } => {
                 self.get_last(slot, topic, (dialect, token), last);
@@ -520,19 +534,35 @@ impl Dispatcher {
     }
 
     fn subscriptions_to(&self, topic: &Topic) -> Vec<SubscriptionInfo> {
-        let info = |found: &Subscription| {
-            let client = self.slots.get(found.slot as usize)?.as_ref()?;
+        let info = |slot: Slot, (filter, text): (&TopicFilter, &str), dialect: Dialect| {
+            let client = self.slots.get(slot as usize)?.as_ref()?;
             Some(SubscriptionInfo {
                 client: client.id,
                 peer: client.peer,
-                filter: found.filter.to_string(),
-                below: found.filter.reaches_below(),
-                format: found.dialect.format(),
-                exact: found.dialect.is_exact_json(),
-                plain: found.dialect == Dialect::PlainXml,
+                filter: text.to_owned(),
+                below: filter.reaches_below(),
+                format: dialect.format(),
+                exact: dialect.is_exact_json(),
+                plain: dialect == Dialect::PlainXml,
             })
         };
-        self.subscriptions.matching(topic).into_iter().filter_map(info).collect()
+        let mut infos = Vec::new();
+        for Subscription { slot, filter, dialect, way, .. } in self.subscriptions.matching(topic) {
+            match self.groups.name(*slot).filter(|_| *way == Way::Group) {
+                Some(name) => {
+                    let members = self.groups.members_for(*slot, topic.name());
+                    infos
+                        .extend(members.filter_map(|it| info(it.slot, (filter, name), it.dialect)));
+                }
+                None => infos.extend(info(*slot, (filter, filter.as_str()), *dialect)),
+            }
+        }
+        infos
+    }
+
+    /// How many subscriptions there are, where each member of a group has one.
+    fn subscription_count(&self) -> usize {
+        self.subscriptions.len() - self.groups.len() + self.groups.members()
     }
 }
 

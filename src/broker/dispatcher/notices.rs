@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use super::Dispatcher;
 use super::publish::Copies;
+use super::sharing::Sharers;
 use crate::broker::cost::{EVENT_COST, fanout_cost, forget_cost, notices_cost};
 use crate::broker::memory::Use;
-use crate::broker::routing::{Fanout, Recipient, Route, RouteSet, Routes, Way, share_equally};
+use crate::broker::routing::{Fanout, Recipient, Route, RouteSet, Routes, Way};
 use crate::codec::{Batch, Workspace};
 use crate::protocol::Topic;
 
@@ -89,7 +90,7 @@ impl Notices {
     }
 
     /// Who is told of what was gathered; nothing is, any more.
-    fn take(&mut self) -> Option<(Batch, Vec<Recipient>)> {
+    fn take(&mut self, mut sharers: Sharers<'_>) -> Option<(Batch, Vec<Recipient>)> {
         if self.topics.is_empty() {
             return None;
         }
@@ -97,11 +98,8 @@ impl Notices {
         let (routes, have_parted) = (mem::take(&mut self.routes), mem::take(&mut self.have_parted));
         self.set = None;
         self.cost += fanout_cost(self.first_routes);
-        let recipients = if have_parted {
-            self.fanout.take(&mut batch)
-        } else {
-            share_equally(&mut batch, &routes)
-        };
+        let routes = if have_parted { None } else { Some(&*routes) };
+        let (recipients, _) = sharers.recipients(&mut self.fanout, &mut batch, routes);
         Some((batch, recipients))
     }
 }
@@ -134,7 +132,8 @@ impl Dispatcher {
 
     /// Tells who wants to know of all that is gone.
     pub(super) fn tell_gone(&mut self) {
-        let Some((mut batch, recipients)) = self.notices.take() else { return };
+        let sharers = Sharers { groups: &mut self.groups, slots: &self.slots };
+        let Some((mut batch, recipients)) = self.notices.take(sharers) else { return };
         // It waits for nobody, so it takes memory whether there is some or not; then producers
         // wait, and connections that hold much let go.
         let claim = self.memory.of(Use::InFlight).account().charge(batch.weight());

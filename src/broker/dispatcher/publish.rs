@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use super::Dispatcher;
+use super::sharing::Sharers;
 use crate::broker::client_id::ClientId;
 use crate::broker::cost::Extra;
-use crate::broker::delivery::{Mailbox, Put, Queued, Selection};
+use crate::broker::delivery::{Chosen, Leftover, Mailbox, Put, Queued, Selection, Undelivered};
 use crate::broker::retained::{AHEAD, Prefetch, StoreLimits, Stored, Subtree, TopicId};
-use crate::broker::routing::{Recipient, Route, RouteSet, Way, share_equally};
+use crate::broker::routing::{Recipient, Route, RouteSet, Way};
 use crate::broker::tenths::tenths;
 use crate::codec::{Batch, BatchEntry};
 use crate::protocol::{ErrorCode, Refusal, Reply, Token, TopicName};
@@ -54,14 +55,10 @@ impl Dispatcher {
         let mut refused = Vec::new();
         let repeated = self.streams.repeated(&batch);
         let left_out = LeftOut { repeated: &repeated, refused: &mut refused };
-        let (recipients, selected) = match self.route(&batch, can_refuse, left_out) {
-            Some(routes) => (share_equally(&mut batch, &routes), 0),
-            None => {
-                let recipients = self.fanout.take(&mut batch);
-                let selected = recipients.iter().map(|recipient| recipient.messages).sum();
-                (recipients, selected)
-            }
-        };
+        let routes = self.route(&batch, can_refuse, left_out);
+        let mut sharers = Sharers { groups: &mut self.groups, slots: &self.slots };
+        let (recipients, selected) =
+            sharers.recipients(&mut self.fanout, &mut batch, routes.as_deref());
         let repeated = repeated.iter().filter(|repeated| **repeated).count();
         self.counts.repeated += repeated as u64;
         self.counts.published += (batch.messages().len() - refused.len() - repeated) as u64;
@@ -91,22 +88,16 @@ impl Dispatcher {
         copies: &mut Copies,
         recipient: Recipient,
     ) {
-        let Recipient { route, selection, messages } = recipient;
+        if recipient.chosen.is_some() {
+            return self.deliver_shared(batch, recipient);
+        }
+        let Recipient { route, selection, messages, .. } = recipient;
         if let Way::Stream(place) = route.way {
             return self.append(batch, place, selection, messages);
         }
         let Some(Some(client)) = self.slots.get_mut(route.slot as usize) else { return };
         let (Way::DropOldest(place) | Way::Latest(place)) = route.way else {
-            let is_own = self.publisher == Some(route.slot);
-            match client.outbox.deliver(batch, (route.dialect, is_own), selection, messages) {
-                Ok(()) => {
-                    self.counts.deliver(route.dialect.format(), messages);
-                    client.delivered += messages as u64;
-                    client.queued += messages as u64;
-                }
-                Err(why) => self.let_go(route.slot, why),
-            }
-            return;
+            return self.put_into_outbox(batch, route, None, selection, messages);
         };
         let Some(Some(mailbox)) = client.mailboxes.get(place as usize) else { return };
         let put = match route.way {
@@ -120,6 +111,61 @@ impl Dispatcher {
         client.dropped += put.dropped;
         if let Err(why) = announced {
             self.let_go(route.slot, why);
+        }
+    }
+
+    fn put_into_outbox(
+        &mut self,
+        batch: &Arc<Batch>,
+        route: Route,
+        chosen: Option<Arc<Chosen>>,
+        selection: Selection,
+        messages: usize,
+    ) {
+        let Some(Some(client)) = self.slots.get_mut(route.slot as usize) else { return };
+        let is_own = self.publisher == Some(route.slot);
+        match client.outbox.deliver(batch, (route.dialect, is_own, chosen), selection, messages) {
+            Ok(()) => {
+                self.counts.deliver(route.dialect.format(), messages);
+                client.delivered += messages as u64;
+                client.queued += messages as u64;
+            }
+            Err(why) => self.let_go(route.slot, why),
+        }
+    }
+
+    /// Delivers to the member of a group that was chosen, and if it is gone by now, to others. Their
+    /// writers write a message by itself that nobody wanted in their dialect before.
+    fn deliver_shared(&mut self, batch: &Arc<Batch>, recipient: Recipient) {
+        let mut others = self.try_to_deliver(batch, recipient);
+        while let Some(recipient) = others.pop() {
+            others.extend(self.try_to_deliver(batch, recipient));
+        }
+    }
+
+    /// Delivers to the member of a group that was chosen. Returns who else is to get it, if it is
+    /// gone.
+    fn try_to_deliver(&mut self, batch: &Arc<Batch>, recipient: Recipient) -> Vec<Recipient> {
+        let Recipient { route, chosen, selection, messages } = recipient;
+        let client = self.slots.get(route.slot as usize).and_then(Option::as_ref);
+        if client.is_some_and(|client| !client.outbox.is_left()) {
+            self.put_into_outbox(batch, route, chosen, selection, messages);
+            return Vec::new();
+        }
+        self.let_go(route.slot, Undelivered::Gone);
+        let Some(chosen) = chosen else { return Vec::new() };
+        let meant = selection.wanted(batch, route.dialect).map(|place| place as u32);
+        let mut sharers = Sharers { groups: &mut self.groups, slots: &self.slots };
+        sharers.choose(&chosen.group, batch, &Selection::Some(meant.collect()), false)
+    }
+
+    /// Delivers what a member of a group has left behind to others who have room for it: somebody
+    /// who has none is not to end because another did.
+    pub(super) fn hand_on(&mut self, Leftover { group, batch, places }: Leftover) {
+        let mut sharers = Sharers { groups: &mut self.groups, slots: &self.slots };
+        let selection = Selection::Some(places.into());
+        for recipient in sharers.choose(&group, &batch, &selection, true) {
+            self.deliver_shared(&batch, recipient);
         }
     }
 

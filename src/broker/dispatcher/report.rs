@@ -61,7 +61,7 @@ impl Dispatcher {
             _ => self.memory.of(this).limit() as u64,
         };
         let mut stats = Stats {
-            subscriptions: self.subscriptions.len() as u64,
+            subscriptions: self.subscription_count() as u64,
             topics: self.tree.values() as u64,
             stored_bytes: self.tree.bytes() as u64,
             stored_cost: self.stored_cost() as u64,
@@ -87,19 +87,22 @@ impl Client {
 
     /// Whether it has subscribed to something.
     fn receives(&self) -> bool {
-        !self.filters.is_empty() || !self.consuming.is_empty()
+        self.subscription_count() > 0 || !self.consuming.is_empty()
     }
 
     fn report(&self, waiting: u64, to: &Rights) -> SubscriberReport {
         let of_streams = self.consuming.iter().map(|one| &one.feed().filter);
         let all = self.filters.keys().chain(of_streams);
-        let named = all.take(FILTERS).filter(|filter| to.may_name_filter(filter));
+        let plain = all.map(|filter| (filter, filter.as_str()));
+        let shared = self.memberships.iter().map(|(name, one)| (&one.filter, &**name));
+        let named =
+            plain.chain(shared).take(FILTERS).filter(|(filter, _)| to.may_name_filter(filter));
         SubscriberReport {
             client: self.id,
             peer: self.peer,
             format: self.format,
-            topics: named.map(ToString::to_string).collect(),
-            subscriptions: (self.filters.len() + self.consuming.len()) as u64,
+            topics: named.map(|(_, text)| text.to_owned()).collect(),
+            subscriptions: (self.subscription_count() + self.consuming.len()) as u64,
             waiting,
             waiting_bytes: self.outbox.level().1 as u64,
             delivered: self.delivered,

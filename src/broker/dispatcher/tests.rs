@@ -7,6 +7,7 @@ mod judging;
 mod notices;
 mod pressure;
 mod rights;
+mod sharing;
 mod subscribers;
 
 use super::*;

@@ -35,6 +35,8 @@ pub(in crate::broker) enum Way {
     Latest(u32),
     /// Into a stream, by its place among them: it is no connection.
     Stream(u32),
+    /// To one of the members of a group: it is no connection either.
+    Group,
 }
 
 /// One way of a topic.
@@ -120,10 +122,22 @@ impl Subscriptions {
         self.patterns.has_room_for(slot, filter.shape())
     }
 
+    /// Notes that a connection is in a group with this filter. It is counted against the
+    /// connection, and the group's own subscription against nobody.
+    pub(in crate::broker) fn note_member(&mut self, slot: Slot, filter: &TopicFilter) {
+        self.patterns.add(slot, filter.shape());
+    }
+
+    /// Notes that a connection is not in a group with this filter any more.
+    pub(in crate::broker) fn forget_member(&mut self, slot: Slot, filter: &TopicFilter) {
+        self.patterns.remove(slot, filter.shape());
+    }
+
     /// Adds one, in the place of the one that the connection has for the same filter. Returns
     /// whether it is new.
     pub(in crate::broker) fn add(&mut self, subscription: Subscription) -> bool {
         let (slot, shape) = (subscription.slot, subscription.filter.shape());
+        let is_group = subscription.way == Way::Group;
         self.want_cleared += usize::from(subscription.cleared);
         self.limited += usize::from(subscription.limit.is_some());
         let before = match self.filters.get_mut(&subscription.filter) {
@@ -148,7 +162,9 @@ impl Subscriptions {
             }
             None => {
                 self.count += 1;
-                self.patterns.add(slot, shape);
+                if !is_group {
+                    self.patterns.add(slot, shape);
+                }
             }
         }
         before.is_none()
@@ -161,7 +177,9 @@ impl Subscriptions {
         self.want_cleared -= usize::from(removed.cleared);
         self.limited -= usize::from(removed.limit.is_some());
         self.count -= 1;
-        self.patterns.remove(slot, filter.shape());
+        if removed.way != Way::Group {
+            self.patterns.remove(slot, filter.shape());
+        }
         if subscribers.all.is_empty() {
             self.filters.remove(filter);
         }

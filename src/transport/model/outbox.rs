@@ -45,7 +45,10 @@ fn an_outbox_overflows() {
                 _ => {
                     let batch = Arc::new(batch("t", [number]));
                     let line = Line::Message("t".into(), number);
-                    (line, outbox.deliver(&batch, (Dialect::Json, false), Selection::Whole, 1))
+                    (
+                        line,
+                        outbox.deliver(&batch, (Dialect::Json, false, None), Selection::Whole, 1),
+                    )
                 }
             };
             match added {

@@ -123,7 +123,7 @@ impl Absent {
     }
 
     /// Ends the session: its will is published, its subscriptions are forgotten, and what waits for
-    /// it with them.
+    /// it with them, but for what others are to get.
     pub(in crate::transport) fn end(self) -> LastWord {
         match self {
             Absent::Kept(kept) => kept.end(),
@@ -157,8 +157,16 @@ impl Kept {
 
     fn end(mut self) -> LastWord {
         let will = self.take_will().unwrap_or_else(|| LastWord::nothing(&self.events));
-        let (client, lasting) = (Some(self.client), self.lasting);
-        LastWord { client, is_end: true, lasting, ..will }
+        let Kept { client, inbox, talk, lasting, .. } = self;
+        LastWord { client: Some(client), over: Some((inbox, talk)), lasting, ..will }
+    }
+}
+
+/// How the dispatcher is told that a connection, or what is left of it, is over.
+pub(in crate::transport) fn end_of(client: ClientId, inbox: Inbox, talk: &Mutex<Talk>) -> Event {
+    match talk.lock().leave_behind(inbox) {
+        Ok(leftovers) => Event::Retire { client, leftovers: Box::new(leftovers) },
+        Err(_) => Event::Detach { client },
     }
 }
 
@@ -171,7 +179,8 @@ pub(in crate::transport) struct LastWord {
     steps: Vec<Step>,
     cost: usize,
     events: Sender<Event>,
-    is_end: bool,
+    /// What is left of its connection, where that is over.
+    over: Option<(Inbox, Arc<Mutex<Talk>>)>,
     /// What streams are to forget.
     lasting: Option<Lasting>,
 }
@@ -183,22 +192,22 @@ impl LastWord {
             steps: Vec::new(),
             cost: 0,
             events: events.clone(),
-            is_end: false,
+            over: None,
             lasting: None,
         }
     }
 
     /// Says it.
     pub(in crate::transport) fn say(self, lane: &Lane) {
-        let LastWord { client, steps, cost, events, is_end, lasting } = self;
+        let LastWord { client, steps, cost, events, over, lasting } = self;
         // The dispatcher outlives everybody who can send.
         if let Some(client) = client {
             if !steps.is_empty() {
                 let queued = lane.claim(cost);
                 let _ = events.send(Event::Steps { client, steps, queued });
             }
-            if is_end {
-                let _ = events.send(Event::Detach { client });
+            if let Some((inbox, talk)) = over {
+                let _ = events.send(end_of(client, inbox, &talk));
             }
         }
         if let Some(lasting) = lasting {

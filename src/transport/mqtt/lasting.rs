@@ -128,7 +128,7 @@ fn dict(fields: Vec<(&str, Value)>) -> Value {
     Value::Dict(fields.into_iter().map(|(name, value)| (Value::from(name), value)).collect())
 }
 
-fn one_to_value(Subscribed { filter, granted, durable }: &Subscribed) -> Value {
+fn one_to_value(Subscribed { filter, group, granted, durable }: &Subscribed) -> Value {
     let mut fields = vec![
         ("filter", Value::from(filter.as_str())),
         ("qos", Value::Int(granted.qos.byte().into())),
@@ -136,6 +136,7 @@ fn one_to_value(Subscribed { filter, granted, durable }: &Subscribed) -> Value {
         ("retain_as_published", Value::Bool(granted.retain_as_published)),
     ];
     fields.extend(granted.identifier.map(|it| ("identifier", Value::Int(it.into()))));
+    fields.extend(group.as_deref().map(|group| ("group", Value::from(group))));
     if let Some(Durable { stream, consumer, since }) = durable {
         fields.push(("stream", Value::from(&**stream)));
         fields.push(("consumer", Value::from(&**consumer)));
@@ -161,7 +162,8 @@ fn one_of_value(value: &Value) -> Option<Subscribed> {
         since: since.unsigned_abs(),
     });
     let filter = TopicFilter::parse(text("filter")?).ok()?.below(false);
-    Some(Subscribed { filter, granted, durable })
+    let group = text("group").map(Arc::from);
+    Some(Subscribed { filter, group, granted, durable })
 }
 
 /// Forgets a consumer that no subscription has any more.

@@ -20,8 +20,8 @@ impl Writer {
     ) -> io::Result<()> {
         let is_stale = talk.lock().take_stale();
         match delivery {
-            Delivery::Messages { batch, dialect, selection, is_own } => {
-                let (batch, how) = ((batch, dialect), (is_own, is_stale));
+            Delivery::Messages { batch, dialect, selection, is_own, chosen } => {
+                let (batch, how) = ((batch, dialect), (is_own, is_stale, chosen));
                 talk.lock().deliver(batch, selection, how, Held::Charge(charge));
                 return self.go_on_with(talk);
             }

@@ -1,5 +1,7 @@
 //! Topics and filters of MQTT as topics and filters of the broker.
 
+use std::sync::Arc;
+
 use crate::protocol::{
     Limits, Refusal, TopicFilter, TopicName, check_topic_limits, check_writable,
 };
@@ -48,11 +50,19 @@ pub fn topic_name<'a>(text: &'a str, limits: &Limits) -> Result<TopicName<'a>, T
 
 /// A filter of MQTT.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wanted<'a> {
-    /// The group that shares the subscription.
-    pub group: Option<&'a str>,
+pub struct Wanted {
+    /// The name of the group, where the subscription is shared: all that was asked for, because
+    /// groups of the same name with other filters are others.
+    pub group: Option<Arc<str>>,
     /// What it matches: as many segments as it has, and a trailing `#` all below.
     pub filter: TopicFilter,
+}
+
+impl Wanted {
+    /// What the broker calls it: the filter, or the name of the group.
+    pub fn as_str(&self) -> &str {
+        self.group.as_deref().unwrap_or(self.filter.as_str())
+    }
 }
 
 /// The filter that a client of MQTT means, and the group of a shared one
@@ -61,28 +71,33 @@ pub struct Wanted<'a> {
 /// # Errors
 /// It breaks the rules of the broker's filters, which are those of MQTT, and in which no segment is
 /// empty but the first. Or it is shared, and its group or its filter is missing, or its group has a
-/// wildcard.
+/// wildcard or a control character, or all of it is longer than a topic may be.
 ///
 /// ```
 /// # use babelmq::internals::mqtt::wanted;
 /// # use babelmq::protocol::{Limits, Topic};
 /// let wanted = wanted("$share/workers/jobs/+", &Limits::default()).unwrap();
-/// assert_eq!(wanted.group, Some("workers"));
+/// assert_eq!(wanted.group.as_deref(), Some("$share/workers/jobs/+"));
 /// assert!(wanted.filter.matches(&Topic::parse("jobs/print")?));
 /// assert!(!wanted.filter.matches(&Topic::parse("jobs/print/done")?));
 /// # Ok::<(), babelmq::Refusal>(())
 /// ```
-pub fn wanted<'a>(text: &'a str, limits: &Limits) -> Result<Wanted<'a>, TopicRefused> {
+pub fn wanted(text: &str, limits: &Limits) -> Result<Wanted, TopicRefused> {
     let (group, filter) = match text.split_once('/') {
         Some(("$share", rest)) => {
             let (group, filter) = rest.split_once('/').unwrap_or((rest, ""));
-            if group.is_empty() || group.contains(['+', '#']) || filter.is_empty() {
+            let is_name = !group.is_empty()
+                && text.len() <= limits.topic_bytes
+                && !group
+                    .contains(|letter: char| matches!(letter, '+' | '#') || letter.is_control());
+            if !is_name || filter.is_empty() {
                 let words = "a shared subscription is $share/GROUP/FILTER, and its group is a name \
-                             without wildcards";
+                             without wildcards and control characters; all of it is no longer \
+                             than a topic may be";
                 let reason = Reason::TOPIC_FILTER;
                 return Err(TopicRefused { reason, words: words.to_owned() });
             }
-            (Some(group), filter)
+            (Some(text.into()), filter)
         }
         _ if text == "$share" => return wanted("$share/", limits),
         _ => (None, text),

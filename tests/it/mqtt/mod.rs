@@ -5,6 +5,7 @@ mod clients;
 mod connect;
 mod messages;
 mod sessions;
+mod shared;
 mod subscriptions;
 mod sys_topics;
 mod takeover;
@@ -38,5 +39,4 @@ mod reason {
     pub(super) const QUOTA: u8 = 0x97;
     pub(super) const ADMINISTRATIVE: u8 = 0x98;
     pub(super) const PAYLOAD_FORMAT: u8 = 0x99;
-    pub(super) const SHARED: u8 = 0x9e;
 }

@@ -395,3 +395,34 @@ fn a_filter_wider_than_the_stream_is_plain() {
     mqtt.subscribe("orders/1", 1);
     assert!(consumers(&broker).is_empty());
 }
+
+/// A session is a member of its groups again. What a group gives with QoS 1 waits in memory, so with
+/// that a session does not survive.
+#[test]
+fn a_session_is_in_its_groups_after_a_restart() {
+    let folder = scratch("mqtt-groups");
+    let broker = start(&folder);
+    let mut mqtt = fresh(&broker, &staying("member"));
+    assert_eq!(mqtt.subscribe("orders/#", 1), 1);
+    assert_eq!(mqtt.subscribe_with("$share/g/jobs/+", 0, &[11, 7]), 0);
+    assert_eq!(written(&broker), 1);
+    mqtt.disconnect();
+    broker.shutdown();
+    let broker = start(&folder);
+    let mut mqtt = back(&broker, &staying("member"));
+    until("it is a member", || broker.list_subscriptions("jobs/1").unwrap().len() == 1);
+    publish(&broker, "jobs/1", &["shared"]);
+    let message = mqtt.message();
+    assert_eq!((&message.payload[..], message.qos), (&b"shared"[..], 0));
+    assert_eq!(message.properties, [11, 7]);
+    assert_eq!(mqtt.subscribe("$share/g/jobs/+", 1), 1);
+    until("it is not written down any more", || written(&broker) == 0);
+    assert_eq!(mqtt.unsubscribe("$share/g/jobs/+").body.last(), Some(&0));
+    until("it is again", || written(&broker) == 1);
+    assert!(broker.list_subscriptions("jobs/1").unwrap().is_empty());
+    // The filter of a stream is no reason to keep what a group shares there.
+    assert_eq!(mqtt.subscribe("$share/g/orders/+", 0), 0);
+    publish(&broker, "orders/1", &["both"]);
+    let both = [mqtt.message(), mqtt.message()];
+    assert_eq!(both.map(|message| message.qos).iter().sum::<u8>(), 1);
+}

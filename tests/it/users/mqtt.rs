@@ -259,3 +259,49 @@ fn queues_and_subscriptions_are_bounded_for_clients_of_mqtt() {
     assert_eq!(slow.next(), None);
     assert_eq!(broker.stats().slow_consumers, 1);
 }
+
+/// A group is of all users of the broker, and each member gets what its user may see.
+#[test]
+fn a_group_is_of_all_users_and_each_gets_what_it_may_see() {
+    let all = user("ada", "publish = ['#']\nsubscribe = ['#']");
+    let some = |sees: &str| format!("{all}{}", user("bob", &format!("subscribe = ['{sees}']")));
+    let users = Users::new(&some("t/open"));
+    let url: ListenUrl = "mqtt://127.0.0.1:0".parse().unwrap();
+    let broker = users.start(|config| config.listeners([url]));
+    let hello = |name| Hello { user: Some((name, "secret")), ..Hello::new(V5, name) };
+    let [(mut ada, _), (mut bob, _)] =
+        ["ada", "bob"].map(|name| Mqtt::hello(&broker, &hello(name)));
+    let shared = "$share/g/t/+";
+    assert_eq!((ada.subscribe(shared, 0), bob.subscribe(shared, 0)), (0, 0));
+    assert_eq!(bob.subscribe("$share/g/u/+", 0), NOT_AUTHORIZED);
+    let members = |topic| broker.list_subscriptions(topic).unwrap().len();
+    assert_eq!((members("t/open"), members("t/secret")), (2, 1));
+    let publisher = Hello { user: Some(("ada", "secret")), ..Hello::new(V5, "publisher") };
+    let (mut publisher, _) = Mqtt::hello(&broker, &publisher);
+    for _ in 0..3 {
+        publisher.publish("t/secret", b"1", 0, false, 0);
+        assert_eq!(ada.plain_message().0, "t/secret");
+        // They take turns, whoever is next.
+        publisher.publish("t/open", b"1", 0, false, 0);
+        publisher.publish("t/open", b"1", 0, false, 0);
+        assert_eq!(
+            (ada.plain_message().0, bob.plain_message().0),
+            ("t/open".into(), "t/open".into())
+        );
+    }
+    // Who loses the right is no member any more, and may be one again.
+    users.write(&some("u/#"));
+    broker.reload_users().unwrap();
+    assert_eq!((members("t/open"), broker.stats().subscriptions), (1, 1));
+    for _ in 0..3 {
+        publisher.publish("t/open", b"2", 0, false, 0);
+        assert_eq!(ada.plain_message().1, b"2");
+    }
+    users.write(&some("#"));
+    broker.reload_users().unwrap();
+    assert_eq!(bob.unsubscribe(shared).body.last(), Some(&0x11));
+    assert_eq!(bob.subscribe(shared, 0), 0);
+    publisher.publish("t/secret", b"3", 0, false, 0);
+    publisher.publish("t/secret", b"3", 0, false, 0);
+    assert_eq!((ada.plain_message().1, bob.plain_message().1), (b"3".to_vec(), b"3".to_vec()));
+}

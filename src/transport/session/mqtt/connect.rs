@@ -15,8 +15,8 @@ use crate::protocol::{ErrorCode, Refusal};
 use crate::transport::mqtt::{Absent, Kept, Seat, SessionName, unheard_of};
 use crate::transport::users::Member;
 use crate::wire::mqtt::{
-    Aliases, Connack, Connect, Fault, MOST_IN_FLIGHT, Manner, Missing, Packet, Reason, Talk,
-    Version, packet_at, said_version,
+    Aliases, Connack, Connect, Fault, MOST_IN_FLIGHT, Manner, Packet, Reason, Talk, Version,
+    packet_at, said_version,
 };
 
 /// Bytes of a client's name for itself.
@@ -162,7 +162,6 @@ impl Session {
             receive_maximum: version.is_5().then_some(WINDOW),
             maximum_packet_size: u32::try_from(self.most_of_packet()).ok(),
             topic_alias_maximum: Some(ALIASES),
-            missing: Missing { shared: true, ..Missing::default() },
             ..Connack::default()
         };
         let mut out = Vec::new();

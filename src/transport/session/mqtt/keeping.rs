@@ -33,10 +33,13 @@ pub(super) struct Keeping<'a> {
 
 /// Whether a stream may keep what is asked for. It does not know who has published a message, and
 /// whether that was to be the last value; and a message that a client has half may not be known any
-/// more after a restart.
+/// more after a restart. What a group shares is given to one of those who are there.
 fn may_be_kept(subscribed: &Subscribed) -> bool {
     let granted = &subscribed.granted;
-    granted.qos == Qos::AtLeastOnce && !granted.no_local && !granted.retain_as_published
+    granted.qos == Qos::AtLeastOnce
+        && !granted.no_local
+        && !granted.retain_as_published
+        && subscribed.group.is_none()
 }
 
 impl Keeping<'_> {
@@ -78,6 +81,10 @@ pub(super) fn subscribing(
     values: bool,
     window: u16,
 ) -> Control {
+    let (filter, dialect) = (subscribed.filter.clone(), format.dialect());
+    if let Some(group) = subscribed.group.clone() {
+        return Control::Join { group, filter, dialect, mark: subscribed.granted.mark() };
+    }
     let durable = subscribed.durable.as_ref().map(|durable| {
         Box::new(DurableRequest {
             consumer: Some((*durable.consumer).into()),
@@ -91,8 +98,8 @@ pub(super) fn subscribing(
         })
     });
     Control::Subscribe {
-        filter: subscribed.filter.clone(),
-        dialect: format.dialect(),
+        filter,
+        dialect,
         names: None,
         overflow: Overflow::Disconnect,
         queue: None,

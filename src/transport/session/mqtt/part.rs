@@ -12,7 +12,7 @@ use crate::broker::sync::{Instant, RecvTimeoutError};
 use crate::broker::{ClientId, Event, Step, Use};
 use crate::codec::{Claim, Share};
 use crate::protocol::Refusal;
-use crate::transport::mqtt::{Absent, DelayedWill, Kept, Lasting, Stored, waited_until};
+use crate::transport::mqtt::{Absent, DelayedWill, Kept, Lasting, Stored, end_of, waited_until};
 use crate::transport::purse::CONNECTION;
 use crate::wire::mqtt::{Disconnect, Fault, Kind, Reason};
 
@@ -67,6 +67,10 @@ impl Session {
         let Some(seat) = seat else { return };
         talk.lock().end(Reason::SUCCESS);
         let is_kept = expiry > 0 && !inbox.is_overflowed() && !inbox.is_closed();
+        if is_kept {
+            // What it shares with others goes to those who are there.
+            let _ = self.events.send(Event::Away { client: self.client });
+        }
         let will = will.filter(|will| self.may_publish(will));
         let now = Instant::now();
         let delayed = match will {
@@ -130,7 +134,7 @@ impl Session {
                 if let Some(DelayedWill { steps, cost, .. }) = delayed {
                     self.send(steps, cost);
                 }
-                let _ = self.events.send(Event::Detach { client: number });
+                let _ = self.events.send(end_of(number, inbox, &talk));
                 match lasting {
                     Some(lasting) if is_whole => {
                         Some(Absent::Stored(Box::new(Stored { lasting, until, events })))

@@ -44,11 +44,12 @@ pub(super) fn subscribe(
     for (place, asked) in subscribe.filters().enumerate() {
         match filter(place, asked.filter, limits) {
             Err(refused) => question.refuse(refused),
-            Ok(filter) => {
+            Ok(one) => {
                 let granted = granted(&asked, subscribe.identifier);
-                let goes_on = shows_values(&asked, keeping.talk, &filter);
-                question.ask(filter.clone(), Reason(asked.qos.byte()), goes_on);
-                wanted.push((Subscribed { filter, granted, durable: None }, goes_on));
+                let goes_on = shows_values(&asked, keeping.talk, &one);
+                question.ask(one.clone(), Reason(asked.qos.byte()), goes_on);
+                let Wanted { group, filter } = one;
+                wanted.push((Subscribed { filter, group, granted, durable: None }, goes_on));
             }
         }
     }
@@ -89,11 +90,12 @@ fn granted(asked: &Asked<'_>, identifier: Option<u32>) -> Granted {
     }
 }
 
-/// Whether a subscription begins with the last values.
-fn shows_values(asked: &Asked<'_>, talk: &Mutex<Talk>, filter: &TopicFilter) -> bool {
+/// Whether a subscription begins with the last values. One that is shared does not.
+fn shows_values(asked: &Asked<'_>, talk: &Mutex<Talk>, wanted: &Wanted) -> bool {
     match asked.retain_handling {
+        _ if wanted.group.is_some() => false,
         RetainHandling::Always => true,
-        RetainHandling::IfNew => !talk.lock().has(filter),
+        RetainHandling::IfNew => !talk.lock().has(&wanted.filter),
         RetainHandling::Never => false,
     }
 }
@@ -117,24 +119,25 @@ pub(super) fn unsubscribe(
     let mut question = Question::new(unsubscribe.id, false);
     let mut steps = Vec::new();
     for (place, text) in unsubscribe.filters().enumerate() {
-        let filter = match filter(place, text, limits) {
-            Ok(filter) => filter,
+        let wanted = match filter(place, text, limits) {
+            Ok(wanted) => wanted,
             Err(refused) => {
                 question.refuse(refused);
                 continue;
             }
         };
-        match talk.lock().revoke(&filter) {
-            Some(Subscribed { durable, .. }) => {
-                steps.push(match durable {
-                    Some(durable) => {
-                        let control = leaving(filter.clone(), &durable);
+        match talk.lock().revoke(&wanted) {
+            Some(Subscribed { filter, group, durable, .. }) => {
+                steps.push(match (group, durable) {
+                    (Some(group), _) => Control::Quit { group, filter },
+                    (None, Some(durable)) => {
+                        let control = leaving(filter, &durable);
                         then.left.push(durable);
                         control
                     }
-                    None => Control::Cancel { filter: filter.clone() },
+                    (None, None) => Control::Cancel { filter },
                 });
-                question.ask(filter, Reason::SUCCESS, false);
+                question.ask(wanted, Reason::SUCCESS, false);
                 then.has_changed = true;
             }
             None => question.filters.push(Ok(Reason::NO_SUBSCRIPTION_EXISTED)),
@@ -153,18 +156,10 @@ fn check_count(kind: Kind, filters: usize) -> Result<(), Fault> {
 }
 
 /// The filter of a text, at its place in the packet.
-fn filter(place: usize, text: &str, limits: &Limits) -> Result<TopicFilter, Refused> {
+fn filter(place: usize, text: &str, limits: &Limits) -> Result<Wanted, Refused> {
     if place >= MOST_FILTERS {
         let words = format!("a packet has at most {MOST_FILTERS} filters here; send more packets");
         return Err((Reason::QUOTA, words));
     }
-    match wanted(text, limits) {
-        Ok(Wanted { group: None, filter }) => Ok(filter),
-        Ok(Wanted { group: Some(_), .. }) => {
-            let words = "this broker has no shared subscriptions yet; a durable consumer of a \
-                         stream, in the broker's own protocol, shares work";
-            Err((Reason::SHARED, words.to_owned()))
-        }
-        Err(TopicRefused { reason, words }) => Err((reason, words)),
-    }
+    wanted(text, limits).map_err(|TopicRefused { reason, words }| (reason, words))
 }

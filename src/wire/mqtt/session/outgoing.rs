@@ -236,6 +236,14 @@ impl<M> Outgoing<M> {
         self.end(place)
     }
 
+    /// The messages of QoS 1 that the client may not have, in their order.
+    pub(crate) fn sent_once(&self) -> impl Iterator<Item = &M> {
+        self.flights.values().filter_map(|flight| match &flight.stage {
+            Stage::Once(message) => Some(message),
+            Stage::Twice(_) | Stage::Released => None,
+        })
+    }
+
     /// The messages that the client may not have, in their order.
     pub(crate) fn messages(&self) -> impl Iterator<Item = &M> {
         self.flights.values().filter_map(|flight| match &flight.stage {

@@ -2,9 +2,8 @@
 
 use std::collections::VecDeque;
 
-use super::super::{PacketId, Qos, Reason};
+use super::super::{PacketId, Qos, Reason, Wanted};
 use super::grants::Subscribed;
-use crate::protocol::TopicFilter;
 
 /// The answer to a message.
 #[derive(Debug)]
@@ -31,7 +30,7 @@ pub(crate) struct Question {
 /// A filter that the dispatcher is asked about.
 #[derive(Debug)]
 pub(crate) struct Pending {
-    pub(crate) filter: TopicFilter,
+    pub(crate) wanted: Wanted,
     /// The reason if it is done.
     pub(crate) reason: Reason,
     /// Whether something is said behind the answer of the stream that keeps its messages: its last
@@ -48,8 +47,8 @@ impl Question {
     }
 
     /// Adds a filter that the dispatcher is asked about.
-    pub(crate) fn ask(&mut self, filter: TopicFilter, reason: Reason, goes_on: bool) {
-        self.filters.push(Err(Pending { filter, reason, goes_on, before: None }));
+    pub(crate) fn ask(&mut self, wanted: Wanted, reason: Reason, goes_on: bool) {
+        self.filters.push(Err(Pending { wanted, reason, goes_on, before: None }));
     }
 
     /// The filters that the dispatcher is asked about, in their order.

@@ -4,9 +4,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::super::Qos;
+use super::super::{Qos, Wanted, wanted};
 use crate::broker::FilterMap;
-use crate::protocol::{TopicFilter, TopicName};
+use crate::protocol::{Limits, TopicFilter, TopicName};
 
 /// How a client wants the messages of one subscription.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +35,8 @@ pub(crate) struct Durable {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Subscribed {
     pub(crate) filter: TopicFilter,
+    /// The name of the group that shares it, if one does.
+    pub(crate) group: Option<Arc<str>>,
     pub(crate) granted: Granted,
     /// None where its messages come as they are published.
     pub(crate) durable: Option<Durable>,
@@ -46,6 +48,8 @@ pub(super) struct Grants {
     filters: FilterMap<Granted>,
     /// Those that streams keep: their messages come by themselves, whatever else matches them.
     durable: HashMap<TopicFilter, (Granted, Durable)>,
+    /// Those that groups share, by their names. What is granted comes with what a group gives.
+    shared: HashMap<Arc<str>, (TopicFilter, Granted)>,
     /// Bytes that they take, about.
     bytes: usize,
 }
@@ -55,8 +59,8 @@ const GRANT: usize = 192;
 const DURABLE: usize = 192;
 
 /// The cost of a subscription. Two that mean the same are spelled alike here.
-fn cost(filter: &TopicFilter, is_durable: bool) -> usize {
-    GRANT + filter.as_str().len() + if is_durable { DURABLE } else { 0 }
+fn cost(text: &str, is_durable: bool) -> usize {
+    GRANT + text.len() + if is_durable { DURABLE } else { 0 }
 }
 
 /// What holds for a message: it is delivered once, however many subscriptions it matches.
@@ -68,21 +72,61 @@ pub(super) struct Matched {
     pub(super) identifiers: Vec<u32>,
 }
 
+impl Subscribed {
+    /// What is asked of the broker.
+    pub(crate) fn wanted(&self) -> Wanted {
+        Wanted { group: self.group.clone(), filter: self.filter.clone() }
+    }
+}
+
+impl Granted {
+    const RETAIN: u64 = 1 << 2;
+    const IDENTIFIER: u32 = 3;
+
+    /// The same as a number, that comes back with what a group gives to its member: it is delivered
+    /// as was asked when it was given, whatever was asked since.
+    pub(crate) fn mark(self) -> u64 {
+        let retain = if self.retain_as_published { Granted::RETAIN } else { 0 };
+        // No identifier is 0.
+        let identifier = u64::from(self.identifier.unwrap_or(0));
+        u64::from(self.qos.byte()) | retain | identifier << Granted::IDENTIFIER
+    }
+
+    /// What the number stands for.
+    fn of_mark(mark: u64) -> Granted {
+        let identifier = u32::try_from(mark >> Granted::IDENTIFIER).unwrap_or(0);
+        Granted {
+            qos: Qos::from_byte((mark & 0b11) as u8).unwrap_or_default(),
+            no_local: false,
+            retain_as_published: mark & Granted::RETAIN != 0,
+            identifier: (identifier > 0).then_some(identifier),
+        }
+    }
+}
+
 impl Grants {
-    /// Adds one, in the place of the one with the same filter. Returns that.
+    /// Adds one, in the place of the one with the same filter, and the same group. Returns that.
     pub(super) fn add(&mut self, subscribed: Subscribed) -> Option<Subscribed> {
-        let Subscribed { filter, granted, durable } = subscribed;
-        let before = self.remove(&filter);
-        self.bytes += cost(&filter, durable.is_some());
-        match durable {
-            Some(durable) => drop(self.durable.insert(filter, (granted, durable))),
-            None => self.filters.insert(filter, granted),
+        let wanted = subscribed.wanted();
+        let before = self.remove(&wanted);
+        let Subscribed { filter, group, granted, durable } = subscribed;
+        self.bytes += cost(wanted.as_str(), durable.is_some());
+        match (group, durable) {
+            (Some(group), _) => drop(self.shared.insert(group, (filter, granted))),
+            (None, Some(durable)) => drop(self.durable.insert(filter, (granted, durable))),
+            (None, None) => self.filters.insert(filter, granted),
         }
         before
     }
 
     /// Removes one.
-    pub(super) fn remove(&mut self, filter: &TopicFilter) -> Option<Subscribed> {
+    pub(super) fn remove(&mut self, wanted: &Wanted) -> Option<Subscribed> {
+        let Wanted { group, filter } = wanted;
+        if let Some(group) = group {
+            let (filter, granted) = self.shared.remove(group)?;
+            self.bytes -= cost(group, false);
+            return Some(Subscribed { filter, group: Some(group.clone()), granted, durable: None });
+        }
         let (granted, durable) = match self.filters.remove(filter) {
             Some(granted) => (granted, None),
             None => {
@@ -90,14 +134,14 @@ impl Grants {
                 (granted, Some(durable))
             }
         };
-        self.bytes -= cost(filter, durable.is_some());
-        Some(Subscribed { filter: filter.clone(), granted, durable })
+        self.bytes -= cost(filter.as_str(), durable.is_some());
+        Some(Subscribed { filter: filter.clone(), group: None, granted, durable })
     }
 
     /// Removes the one that is spelled like this.
     pub(super) fn remove_spelled(&mut self, text: &str) {
-        if let Ok(filter) = TopicFilter::parse(text) {
-            self.remove(&filter.below(false));
+        if let Ok(wanted) = wanted(text, &Limits::default()) {
+            self.remove(&wanted);
         }
     }
 
@@ -111,7 +155,7 @@ impl Grants {
         self.durable.get(filter).map(|(_, durable)| durable)
     }
 
-    /// Whether there is one with this filter.
+    /// Whether there is one of its own with this filter.
     pub(super) fn has(&self, filter: &TopicFilter) -> bool {
         self.durable.contains_key(filter) || self.filters.get(filter).is_some()
     }
@@ -126,11 +170,19 @@ impl Grants {
         let plain = self.filters.iter().map(|(filter, granted)| (filter, *granted, None));
         let durable =
             self.durable.iter().map(|(filter, (granted, kept))| (filter, *granted, Some(kept)));
-        plain.chain(durable).map(|(filter, granted, durable)| Subscribed {
+        let own = plain.chain(durable).map(|(filter, granted, durable)| Subscribed {
             filter: filter.clone(),
+            group: None,
             granted,
             durable: durable.cloned(),
-        })
+        });
+        let shared = self.shared.iter().map(|(group, (filter, granted))| Subscribed {
+            filter: filter.clone(),
+            group: Some(group.clone()),
+            granted: *granted,
+            durable: None,
+        });
+        own.chain(shared)
     }
 
     /// Bytes of memory that they take.
@@ -157,6 +209,13 @@ impl Grants {
 }
 
 impl Matched {
+    /// What holds for a message that a group has given to the client.
+    pub(super) fn of_mark(mark: u64) -> Option<Matched> {
+        let mut matched = None;
+        Matched::add(&mut matched, &Granted::of_mark(mark));
+        matched
+    }
+
     /// Of several subscriptions the most that was granted counts.
     fn add(matched: &mut Option<Matched>, granted: &Granted) {
         match matched {
@@ -184,8 +243,44 @@ mod tests {
     use super::*;
     use crate::protocol::Topic;
 
-    fn filter(text: &str) -> TopicFilter {
-        TopicFilter::parse(text).unwrap().below(false)
+    fn filter(text: &str) -> Wanted {
+        wanted(text, &Limits::default()).unwrap()
+    }
+
+    fn subscribed(text: &str, granted: Granted) -> Subscribed {
+        let Wanted { group, filter } = filter(text);
+        Subscribed { filter, group, granted, durable: None }
+    }
+
+    #[test]
+    fn what_was_granted_comes_back_from_its_mark() {
+        for identifier in [None, Some(1), Some(268_435_455)] {
+            for qos in [Qos::AtMostOnce, Qos::AtLeastOnce, Qos::ExactlyOnce] {
+                for retain_as_published in [false, true] {
+                    let granted = Granted { qos, no_local: false, retain_as_published, identifier };
+                    assert_eq!(Granted::of_mark(granted.mark()), granted);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_shared_subscription_is_another_than_one_with_its_filter() {
+        let mut grants = Grants::default();
+        let granted = Granted::of_mark(1);
+        for text in ["a", "$share/g/a", "$share/h/a", "$share/g/+"] {
+            let one = subscribed(text, granted);
+            assert_eq!((grants.add(one.clone()), grants.add(one.clone())), (None, Some(one)));
+        }
+        assert_eq!(grants.each().count(), 4);
+        let topic = Topic::parse("a").unwrap();
+        assert!(grants.of(topic.name()).unwrap().identifiers.is_empty());
+        assert!(grants.remove(&filter("a")).is_some() && grants.of(topic.name()).is_none());
+        grants.remove_spelled("$share/g/a");
+        assert!(grants.remove(&filter("$share/g/a")).is_none() && grants.bytes() > 0);
+        assert!(grants.remove(&filter("$share/h/a")).is_some());
+        let last = grants.remove(&filter("$share/g/+"));
+        assert_eq!((last, grants.bytes()), (Some(subscribed("$share/g/+", granted)), 0));
     }
 
     #[test]
@@ -197,7 +292,7 @@ mod tests {
             retain_as_published: no_local,
             identifier,
         };
-        let one = |text, granted| Subscribed { filter: filter(text), granted, durable: None };
+        let one = subscribed;
         assert_eq!(grants.add(one("a/+", granted(Qos::AtMostOnce, true, Some(7)))), None);
         assert_eq!(grants.add(one("a/#", granted(Qos::ExactlyOnce, false, Some(9)))), None);
         grants.add(one("b", granted(Qos::AtLeastOnce, true, None)));
@@ -220,6 +315,7 @@ mod tests {
         assert!(grants.remove(&filter("a/#")).is_some() && grants.remove(&filter("a/#")).is_none());
         assert_eq!(of(&grants, "a/x").unwrap().identifiers, [7]);
     }
+
     #[test]
     fn what_a_stream_keeps_is_not_for_what_comes_as_it_is_published() {
         let mut grants = Grants::default();
@@ -230,18 +326,15 @@ mod tests {
             identifier: Some(4),
         };
         let (stream, consumer) = ("all".into(), "$mqtt-1".into());
-        let kept = Subscribed {
-            filter: filter("a/#"),
-            granted,
-            durable: Some(Durable { stream, consumer, since: 7 }),
-        };
+        let durable = Some(Durable { stream, consumer, since: 7 });
+        let kept = Subscribed { durable, ..subscribed("a/#", granted) };
         let plain = Subscribed { durable: None, ..kept.clone() };
         assert_eq!(grants.add(kept.clone()), None);
         assert!(grants.of(Topic::parse("a/x").unwrap().name()).is_none());
-        assert_eq!(grants.of_stream(&filter("a/#")), Some(&granted));
+        assert_eq!(grants.of_stream(&filter("a/#").filter), Some(&granted));
         assert!(grants.each().eq([kept.clone()]));
         assert_eq!(grants.add(plain.clone()), Some(kept));
-        assert!(grants.count_durable() == 0 && grants.of_stream(&filter("a/#")).is_none());
+        assert!(grants.count_durable() == 0 && grants.of_stream(&filter("a/#").filter).is_none());
         assert!(grants.of(Topic::parse("a/x").unwrap().name()).is_some());
         assert_eq!(grants.remove(&filter("a/#")), Some(plain));
         assert_eq!(grants.bytes(), 0);

@@ -57,6 +57,7 @@ impl Talk {
                 retain: false,
                 qos,
                 identifiers: identifiers.clone(),
+                chosen: None,
                 held: Arc::new(Held::Log(feed.clone(), record.seq)),
             };
             let Ok(id) = self.outgoing.send(qos, message) else { return PutKept::NoRoom };

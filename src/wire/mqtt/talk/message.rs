@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::super::{PacketId, Properties, PublishHead, Qos, Version};
 use super::queue::{Held, let_go};
-use crate::broker::{Charge, Feed, Record, Stored};
+use crate::broker::{Charge, Chosen, Feed, Record, Stored};
 use crate::codec::{Batch, DECODING_FACTOR, Dialect, Document, Encoding, PayloadRef, Tenths};
 use crate::protocol::{ErrorCode, Format, Limits, TopicName, plain_size};
 use crate::wire::write_batch::{MAX_BYTES, WriteBatch};
@@ -18,6 +18,8 @@ pub(super) struct Message {
     pub(super) qos: Qos,
     /// The numbers of the subscriptions that it is for.
     pub(super) identifiers: Box<[u32]>,
+    /// The group that has given it to the client, if one has.
+    pub(super) chosen: Option<Arc<Chosen>>,
     /// What its delivery takes until the client has the last of it.
     pub(super) held: Arc<Held>,
 }

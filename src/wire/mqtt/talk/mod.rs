@@ -6,6 +6,7 @@
 mod answers;
 mod grants;
 mod kept;
+mod leftovers;
 mod message;
 mod queue;
 #[cfg(test)]
@@ -23,7 +24,7 @@ pub(crate) use queue::Held;
 pub(crate) use writing::Next;
 
 use super::session::{Arrived, Incoming, Outgoing};
-use super::{Ack, Fault, Kind, PacketId, Qos, Reason, Version, put_pingresp};
+use super::{Ack, Fault, Kind, PacketId, Qos, Reason, Version, Wanted, put_pingresp};
 use crate::broker::{Charge, Delivery};
 use crate::codec::{Claim, Dialect, Tenths};
 use crate::protocol::{Limits, TopicFilter};
@@ -56,6 +57,8 @@ pub(crate) struct Talk {
     /// A message that is to be sent again next, and waits for memory.
     owed: Option<Owed>,
     grants: Grants,
+    /// Whether a group may ever have given it something.
+    has_shared: bool,
     /// Packets that wait for nothing.
     quick: Vec<u8>,
     unanswered: Unanswered,
@@ -129,6 +132,7 @@ impl Talk {
             is_blocked: false,
             owed: None,
             grants: Grants::default(),
+            has_shared: false,
             quick: Vec::new(),
             unanswered: Unanswered::default(),
             asked: VecDeque::new(),
@@ -251,6 +255,7 @@ impl Talk {
     /// Says what is wanted of a filter's messages, and where they come from. Returns the
     /// subscription whose place it takes.
     pub(crate) fn grant(&mut self, subscribed: Subscribed) -> Option<Subscribed> {
+        self.has_shared |= subscribed.group.is_some();
         let before = self.grants.add(subscribed);
         if before.as_ref().is_some_and(|before| before.durable.is_some()) {
             self.note_sent();
@@ -260,8 +265,8 @@ impl Talk {
 
     /// Says that a filter's messages are not wanted any more. Returns the subscription that there
     /// was.
-    pub(crate) fn revoke(&mut self, filter: &TopicFilter) -> Option<Subscribed> {
-        self.grants.remove(filter)
+    pub(crate) fn revoke(&mut self, wanted: &Wanted) -> Option<Subscribed> {
+        self.grants.remove(wanted)
     }
 
     /// Where the messages of a filter come from, if a stream keeps them.

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use crate::broker::{Charge, Feed, Piece, Selection, Stored};
+use crate::broker::{Charge, Chosen, Feed, Piece, Selection, Stored};
 use crate::codec::{Batch, Dialect};
 
 /// A delivery, and the first of its messages that is not written.
@@ -33,6 +33,8 @@ pub(super) struct Published {
     pub(super) is_own: bool,
     /// Whether they came while it was away.
     pub(super) is_stale: bool,
+    /// The group that has given them to the client, if one has.
+    pub(super) chosen: Option<Arc<Chosen>>,
 }
 
 /// The part of the queue, or of the memory for long answers, that a delivery takes until the client

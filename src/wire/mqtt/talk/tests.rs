@@ -1,5 +1,6 @@
 //! The talk with a client whose connection ends between a question and its answer.
 
+use super::super::wanted;
 use super::*;
 use crate::broker::Stored;
 use crate::protocol::{ErrorCode, Refusal, Token};
@@ -84,10 +85,11 @@ fn questions_of_a_connection_that_has_ended_are_not_answered() {
         identifier: None,
     };
     let ask = |talk: &mut Talk, number, filter: &str| {
-        let filter = TopicFilter::parse(filter).unwrap().below(false);
-        talk.grant(Subscribed { filter: filter.clone(), granted, durable: None });
+        let wanted = wanted(filter, &Limits::default()).unwrap();
+        let filter = wanted.filter.clone();
+        talk.grant(Subscribed { filter, group: None, granted, durable: None });
         let mut question = Question::new(id(number), true);
-        question.ask(filter, Reason(1), false);
+        question.ask(wanted, Reason(1), false);
         talk.ask(question);
     };
     ask(&mut talk, 3, "a");
@@ -108,7 +110,7 @@ fn last_values_wait_for_their_turn() {
         retain_as_published: false,
         identifier: None,
     };
-    talk.grant(Subscribed { filter, granted, durable: None });
+    talk.grant(Subscribed { filter, group: None, granted, durable: None });
     let value = |name: &str| {
         let payload = crate::codec::Payload::of_value(name, &1.into(), &Limits::default()).unwrap();
         let topic = crate::protocol::Topic::parse(name).unwrap();
@@ -135,11 +137,15 @@ fn what_was_granted_stays_where_more_is_refused() {
     let filter = TopicFilter::parse("a/#").unwrap();
     let granted =
         |qos| Granted { qos, no_local: false, retain_as_published: false, identifier: None };
-    let one = |qos| Subscribed { filter: filter.clone(), granted: granted(qos), durable: None };
+    let one = |qos| {
+        let (filter, granted) = (filter.clone(), granted(qos));
+        Subscribed { filter, group: None, granted, durable: None }
+    };
     for (number, qos) in [(1, Qos::AtLeastOnce), (2, Qos::ExactlyOnce)] {
         let before = talk.grant(one(qos));
         let mut question = Question::new(id(number), true);
-        question.ask(filter.clone(), Reason(qos.byte()), false);
+        let wanted = Wanted { group: None, filter: filter.clone() };
+        question.ask(wanted, Reason(qos.byte()), false);
         question.pending().for_each(|pending| pending.before = before.clone());
         talk.ask(question);
     }

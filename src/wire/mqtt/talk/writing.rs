@@ -6,9 +6,10 @@ use super::super::session::Again;
 use super::super::{Ack, Kind, Qos, Reason, put_disconnect, put_suback, put_unsuback, reason_of};
 use super::Talk;
 use super::answers::{Answer, Question};
+use super::grants::Matched;
 use super::message::{Message, NotWritten, Source, Style};
 use super::queue::{Held, Published, Waiting, What, let_go};
-use crate::broker::{Selection, Stored};
+use crate::broker::{Chosen, Selection, Stored};
 use crate::codec::{Batch, Dialect, Tenths};
 use crate::protocol::{ErrorCode, Refusal, Token, TopicFilter};
 use crate::wire::write_batch::WriteBatch;
@@ -39,11 +40,11 @@ impl Talk {
         &mut self,
         (batch, dialect): (Arc<Batch>, Dialect),
         selection: Selection,
-        (is_own, is_stale): (bool, bool),
+        (is_own, is_stale, chosen): (bool, bool, Option<Arc<Chosen>>),
         held: Held,
     ) {
         let selection = Arc::new(selection);
-        let what = What::Batch(Published { batch, dialect, selection, is_own, is_stale });
+        let what = What::Batch(Published { batch, dialect, selection, is_own, is_stale, chosen });
         self.waiting.push_back(Waiting::new(what, held));
     }
 
@@ -168,12 +169,13 @@ impl Talk {
 
     fn send_published(
         &mut self,
-        Published { batch, dialect, is_own, is_stale, .. }: &Published,
+        Published { batch, dialect, is_own, is_stale, chosen, .. }: &Published,
         delivery: &mut Waiting,
         gathered: &mut WriteBatch,
         paid: &mut usize,
     ) -> Stop {
-        let (mut last_topic, mut matched) = (None, None);
+        let mut last_topic = None;
+        let mut matched = chosen.as_ref().and_then(|chosen| Matched::of_mark(chosen.mark));
         loop {
             if gathered.is_enough() {
                 return Stop::For(Next::Write);
@@ -181,7 +183,7 @@ impl Talk {
             let mark = delivery.mark();
             let Some(index) = delivery.take() else { return Stop::End };
             let published = &batch.messages()[index];
-            if last_topic != Some(published.topic()) {
+            if chosen.is_none() && last_topic != Some(published.topic()) {
                 last_topic = Some(published.topic());
                 matched = self.grants.of(batch.topics().get(published.topic()));
             }
@@ -198,6 +200,7 @@ impl Talk {
                 retain: matched.retain_as_published && published.retain(),
                 qos,
                 identifiers: matched.identifiers.as_slice().into(),
+                chosen: chosen.clone(),
                 held: delivery.held.clone(),
             };
             if let Some(stop) = self.send(message, gathered, paid) {
@@ -228,6 +231,7 @@ impl Talk {
                 retain: true,
                 qos: matched.qos.min(stored.payload().qos().unwrap_or(Qos::ExactlyOnce)),
                 identifiers: matched.identifiers.into(),
+                chosen: None,
                 held: delivery.held.clone(),
             };
             if let Some(stop) = self.send(message, gathered, paid) {
@@ -401,7 +405,7 @@ impl Talk {
         let is_next = self.asked.front_mut().is_some_and(|asked| {
             asked.id.get() == token.0
                 && asked.next().is_some_and(|next| {
-                    let asked = next.as_ref().err().map(|asked| asked.filter.as_str());
+                    let asked = next.as_ref().err().map(|asked| asked.wanted.as_str());
                     !is_of_rights || asked == topic
                 })
         });
@@ -427,7 +431,7 @@ impl Talk {
         let Some(question) = self.asked.front_mut() else { return };
         if let Some(filter) = question.next() {
             if let Err(asked) = filter {
-                self.grants.remove(&asked.filter);
+                self.grants.remove(&asked.wanted);
                 asked.before.take().into_iter().for_each(|before| drop(self.grants.add(before)));
             }
             *filter = Ok(reason);
