@@ -13,14 +13,14 @@ use crate::results::Results;
 use crate::stream::{Group, Source};
 use crate::systems::{Line, Programs, Sync, System};
 use crate::workloads::{
-    Figures, OF_STREAMS, OF_TLS, OF_WEB, Scale, WORKLOADS, Workload, half_load, of_corpora,
+    Figures, OF_MQTT, OF_STREAMS, OF_TLS, OF_WEB, Scale, WORKLOADS, Workload, half_load, of_corpora,
 };
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Peers {
     /// Only these workloads, separated by commas; `bench list` names them. All streams of
     /// messages are `corpora`, and the name of one stands for all its directions. `tls`, `users`,
-    /// `web` and `streams` are groups that are measured only if they are asked for.
+    /// `web`, `streams` and `mqtt` are groups that are measured only if they are asked for.
     #[arg(long, value_delimiter = ',', value_name = "NAME")]
     only: Vec<String>,
 
@@ -73,15 +73,15 @@ pub(crate) struct Peers {
     translator: PathBuf,
 
     /// Where peers.md, peers.json and peers.svg go, or tls.md and so on where only `tls` and
-    /// `users` are measured, web.md and so on where only `web` is, and streams.md and so on where
-    /// only `streams` is; without it they are not written.
+    /// `users` are measured, web.md and so on where only `web` is, streams.md where only `streams`
+    /// is and mqtt.md where only `mqtt` is; without it they are not written.
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
 }
 
 /// The names of all workloads.
 pub(crate) fn list() {
-    for workload in WORKLOADS.iter().chain(OF_TLS).chain(OF_WEB).chain(OF_STREAMS) {
+    for workload in WORKLOADS.iter().chain(OF_TLS).chain(OF_WEB).chain(OF_STREAMS).chain(OF_MQTT) {
         println!("{:24}{}", workload.name, workload.title);
     }
     let groups = "corpora, corpora-small, corpora-real, corpora-variants, corpora-wide";
@@ -134,6 +134,8 @@ impl Peers {
                 Line::Tls
             } else if is(Workload::is_web) {
                 Line::Web
+            } else if is(Workload::is_mqtt) {
+                Line::Mqtt
             } else if is(Workload::is_kept) {
                 Line::Keeping(Sync::Always)
             } else {
@@ -186,7 +188,8 @@ impl Peers {
                 group == name || workload.name == name
             };
             let named = WORKLOADS.iter().filter(|workload| workload.name == name);
-            named.chain(OF_TLS.iter().chain(OF_WEB).chain(OF_STREAMS).filter(of_group)).collect()
+            let apart = OF_TLS.iter().chain(OF_WEB).chain(OF_STREAMS).chain(OF_MQTT);
+            named.chain(apart.filter(of_group)).collect()
         };
         let streams = if self.only.iter().all(|name| !fixed(name).is_empty()) {
             Vec::new()

@@ -30,40 +30,59 @@ pub(crate) struct Crowd {
     /// Of the broker, before and after the crowd came.
     pub(crate) before: Memory,
     pub(crate) after: Memory,
+    /// How many came in a second.
+    pub(crate) arrivals: f64,
 }
 
 impl Crowd {
+    /// All subscribe to one topic.
     pub(crate) fn gather(running: &Running, wire: &dyn Wire, size: usize) -> Result<Crowd> {
+        Crowd::gather_at(running, wire, size, |_| TOPIC.to_owned())
+    }
+
+    /// Each subscribes to a topic of its own.
+    pub(crate) fn scatter(running: &Running, wire: &dyn Wire, size: usize) -> Result<Crowd> {
+        Crowd::gather_at(running, wire, size, |client| format!("{TOPIC}/{client}/commands"))
+    }
+
+    fn gather_at(
+        running: &Running,
+        wire: &dyn Wire,
+        size: usize,
+        topic: impl Fn(usize) -> String,
+    ) -> Result<Crowd> {
         let allowed = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
         ensure!(
             allowed >= size as u64 + SPARE,
             "{size} connections need more file descriptors than the {allowed} allowed (ulimit -Hn)"
         );
-        let role = Role::Subscriber(TOPIC);
         // The first connection makes a broker set up what it needs only once.
-        drop(open(&running.endpoint, wire, role)?);
+        drop(open(&running.endpoint, wire, Role::Subscriber(TOPIC))?);
         // No broker says when it has let go of a client.
         thread::sleep(Duration::from_millis(100));
         let before = running.memory()?;
+        let start = Instant::now();
         let mut streams = Vec::with_capacity(size);
         while streams.len() < size {
             let group = TOGETHER.min(size - streams.len());
             let from = streams.len();
-            for _ in 0..group {
-                let stream = connect(&running.endpoint, wire, role)
+            for client in from..from + group {
+                let topic = topic(client);
+                let stream = connect(&running.endpoint, wire, Role::Subscriber(&topic))
                     .with_context(|| format!("after {} connections", streams.len()))?;
                 // So many connections that end in order would each hold a port for a minute.
                 socket2::SockRef::from(stream.socket()).set_linger(Some(Duration::ZERO))?;
                 streams.push(stream);
             }
             for stream in &mut streams[from..] {
-                await_open(stream, wire, role)
+                await_open(stream, wire, Role::Subscriber(TOPIC))
                     .with_context(|| format!("after {from} connections"))?;
             }
         }
+        let arrivals = size as f64 / start.elapsed().as_secs_f64();
         thread::sleep(SETTLING);
         let after = running.memory()?;
-        Ok(Crowd { streams, before, after })
+        Ok(Crowd { streams, before, after, arrivals })
     }
 
     /// The share of one core, in percent, that the broker takes while nothing happens.

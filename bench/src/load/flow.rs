@@ -54,6 +54,11 @@ type Handles<'scope> = Vec<ScopedJoinHandle<'scope, Result<()>>>;
 
 impl Flow {
     pub(crate) fn open(self, endpoint: &Endpoint) -> Result<Opened> {
+        self.open_across(endpoint, endpoint)
+    }
+
+    /// Publishes at one place and subscribes at another of the same broker.
+    fn open_across(self, publishing: &Endpoint, subscribing: &Endpoint) -> Result<Opened> {
         let (filter, bytes) = match &self.content {
             Content::Alike { topics, payload } => {
                 let filter = match topics.as_slice() {
@@ -69,12 +74,12 @@ impl Flow {
         };
         let mut subscribers = Vec::new();
         for wire in &self.consumers {
-            let subscriber = open(endpoint, wire.as_ref(), Role::Subscriber(&filter))?;
+            let subscriber = open(subscribing, wire.as_ref(), Role::Subscriber(&filter))?;
             subscribers.push(Mutex::new(subscriber));
         }
         let mut publishers = Vec::new();
         for _ in 0..self.publishers {
-            let publisher = open(endpoint, self.producer.as_ref(), Role::Publisher)?;
+            let publisher = open(publishing, self.producer.as_ref(), Role::Publisher)?;
             publishers.push(Mutex::new(publisher));
         }
         let window = Window::new(subscribers.len(), bytes as u64);
@@ -216,7 +221,17 @@ pub(crate) struct Measured {
 
 /// Runs a flow and counts what the subscribers receive.
 pub(crate) fn measure(running: &Running, flow: Flow, time: Duration) -> Result<Measured> {
-    let opened = flow.open(&running.endpoint)?;
+    measure_across(running, flow, (&running.endpoint, &running.endpoint), time)
+}
+
+/// The same, published at one place and subscribed to at another of the same broker.
+pub(crate) fn measure_across(
+    running: &Running,
+    flow: Flow,
+    (publishing, subscribing): (&Endpoint, &Endpoint),
+    time: Duration,
+) -> Result<Measured> {
+    let opened = flow.open_across(publishing, subscribing)?;
     thread::scope(|scope| {
         let handles = opened.start(scope);
         let measured = (|| {

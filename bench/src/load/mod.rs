@@ -1,5 +1,6 @@
 //! The load generator: the same threads, buffers and window for every system.
 
+pub(crate) mod assured;
 pub(crate) mod crowd;
 pub(crate) mod flow;
 pub(crate) mod guesses;

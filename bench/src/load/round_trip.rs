@@ -15,9 +15,9 @@ use crate::systems::Running;
 use crate::wire::{Role, Wire};
 
 /// Round trips that are not counted, at the beginning.
-const WARM_UP: usize = 200;
+pub(super) const WARM_UP: usize = 200;
 /// More are not made, however much time there is.
-const MOST: u64 = 10_000_000;
+pub(super) const MOST: u64 = 10_000_000;
 
 /// In microseconds.
 #[derive(Clone, Copy, Debug)]

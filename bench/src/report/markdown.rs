@@ -2,8 +2,10 @@
 
 use super::{Report, goal_text, number, streams, title};
 use crate::kept::{WINDOW, WRITE};
+use crate::load::assured::IN_FLIGHT;
 use crate::systems::{
-    Sync, System, jetstream_configuration, mosquitto_configuration, nats_configuration,
+    Sync, System, jetstream_configuration, mosquitto_configuration, mosquitto_mqtt_configuration,
+    nats_configuration, nats_mqtt_configuration,
 };
 use crate::window::{LIMIT, LIMIT_BYTES};
 use crate::workloads::Better;
@@ -14,6 +16,7 @@ pub(super) fn write(report: &Report<'_>) -> String {
         "tls" => ("TLS and users, beside peers", "bench-tls"),
         "web" => ("WebSocket and HTTP, beside NATS", "bench-web"),
         "streams" => ("Streams, beside JetStream, Redis Streams and beanstalkd", "bench-streams"),
+        "mqtt" => ("MQTT, beside Mosquitto and NATS", "bench-mqtt"),
         _ => ("babelmq beside its peers", "bench-peers"),
     };
     let mut out = format!(
@@ -163,6 +166,32 @@ alone: each client has one connection, sends a `POST /api/v1/publish` of 128 byt
 the next when it has the answer, which comes when the message is routed; nobody subscribes. \
 `/metrics` is asked for again and again on one connection.\n\n";
 
+/// Of MQTT. `in_flight`: messages of a publisher that are not acknowledged.
+fn mqtt(in_flight: u16, out: &mut String) {
+    *out += &format!(
+        "All brokers are asked by MQTT 3.1.1, with the same packets; each client begins a clean \
+         session without keep-alive. Messages are published without RETAIN, so nobody keeps a last value \
+         of them, and babelmq judges what a payload is (`format=auto`): it is JSON. Messages of QoS \
+         0 are driven as those of all other benchmarks. A publisher of QoS 1 or 2 has at most \
+         {in_flight} messages that are not acknowledged, and writes the next hundred when as many \
+         are; the subscriber has the same QoS and acknowledges all that a read brought with one \
+         write. Brokers have at most 1,024 messages on their way to a client, which is configured \
+         for Mosquitto and NATS and fixed in babelmq. What is counted is what the subscriber \
+         receives; that everything published is acknowledged, and received once, is checked after \
+         each measurement. One message at a time is from its write to its delivery. NATS keeps \
+         sessions, and messages of QoS 1 and 2, in streams of its own, in files whose writes it \
+         waits for at most every 2 minutes (its default); it speaks no MQTT without them. Mosquitto and babelmq \
+         keep them in memory.\n\n\
+         Idle sessions: clients connect 100 at a time, each with CONNECT and SUBSCRIBE (QoS 0) in \
+         one write, and the rate of arrivals is that of SUBACKs. Memory is what the broker's resident set has grown by, 6 s \
+         after the last. \n\n\
+         Rows of translation are babelmq's alone: *of what native JSON to JSON is* is to a flow of \
+         the same value in babelmq's own protocol from end to end, measured around it (native, \
+         across, across, native), each on a broker of its own. Last values are kept of what \
+         native producers publish, as is their default.\n\n"
+    );
+}
+
 /// Of what is kept: nothing of it is measured as the others are.
 fn streams_that_are_kept(report: &Report<'_>, out: &mut String) {
     *out += &format!(
@@ -265,6 +294,9 @@ fn method_of_flows(report: &Report<'_>, out: &mut String) {
     if report.workloads.iter().any(|workload| workload.is_web()) {
         out.push_str(WEB);
     }
+    if report.workloads.iter().any(|workload| workload.is_mqtt()) {
+        mqtt(IN_FLIGHT, out);
+    }
     if report.workloads.iter().any(|workload| workload.is_kept()) {
         streams_that_are_kept(report, out);
     }
@@ -287,13 +319,17 @@ fn about(report: &Report<'_>, out: &mut String) {
             out.push('\n');
         }
     }
-    let (of, configuration) = if report.name() == "web" {
-        ("NATS", nats_configuration("PORT"))
-    } else if report.name() == "streams" {
-        ("JetStream", jetstream_configuration("PORT", "DATA", Sync::Always))
-    } else {
-        let folder = report.is_sealed().then_some("FOLDER");
-        ("Mosquitto", mosquitto_configuration("PORT", folder))
+    let folder = report.is_sealed().then_some("FOLDER");
+    let configurations = match report.name() {
+        "web" => vec![("NATS", nats_configuration("PORT"))],
+        "streams" => vec![("JetStream", jetstream_configuration("PORT", "DATA", Sync::Always))],
+        "mqtt" => vec![
+            ("Mosquitto", mosquitto_mqtt_configuration("PORT")),
+            ("NATS", nats_mqtt_configuration("PORT", "DATA")),
+        ],
+        _ => vec![("Mosquitto", mosquitto_configuration("PORT", folder))],
     };
-    *out += &format!("\n{of}'s configuration:\n\n```\n{configuration}```\n");
+    for (of, configuration) in configurations {
+        *out += &format!("\n{of}'s configuration:\n\n```\n{configuration}```\n");
+    }
 }

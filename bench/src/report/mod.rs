@@ -40,7 +40,8 @@ impl Report<'_> {
     }
 
     /// What its files are called: `tls` where there is nothing but TLS and users, `web` where there
-    /// is nothing but WebSocket and HTTP, `streams` where there is nothing but what is kept.
+    /// is nothing but WebSocket and HTTP, `streams` where there is nothing but what is kept, `mqtt`
+    /// where there is nothing but MQTT.
     fn name(&self) -> &'static str {
         let is_apart = |workload: &&Workload| workload.is_sealed() || workload.has_users();
         if self.workloads.iter().all(is_apart) {
@@ -49,6 +50,8 @@ impl Report<'_> {
             "web"
         } else if self.workloads.iter().all(|workload| workload.is_kept()) {
             "streams"
+        } else if self.workloads.iter().all(|workload| workload.is_mqtt()) {
+            "mqtt"
         } else {
             "peers"
         }

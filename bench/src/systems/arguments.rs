@@ -2,6 +2,10 @@
 
 use super::{ACTIVEMQ, CERTIFICATE, KEY, Line, Programs, Sync, System};
 
+/// Messages of QoS 1 and 2 on their way to a client of MQTT, at most. It is babelmq's bound, which
+/// cannot be configured.
+const MQTT_UNACKNOWLEDGED: usize = 1024;
+
 impl Programs {
     /// The arguments as they are reported: where a configuration lies is nobody's business.
     pub(crate) fn arguments_for_people(
@@ -31,6 +35,10 @@ impl Programs {
             System::Babelmq if line == Line::Web => {
                 "serve --listen http://127.0.0.1:0 --max-connections 20000".to_owned()
             }
+            System::Babelmq if line == Line::Mqtt => {
+                "serve --listen 127.0.0.1:0 --listen mqtt://127.0.0.1:0 --max-connections 20000"
+                    .to_owned()
+            }
             System::Babelmq if matches!(line, Line::Keeping(_)) => format!(
                 "serve --listen 127.0.0.1:0 --data-dir {data} --stream bench:filter=bench/kept/# \
                  --fsync {}",
@@ -41,7 +49,7 @@ impl Programs {
                 "--addr 127.0.0.1 --port PORT --tls --tlscert {scratch}/{CERTIFICATE} --tlskey \
                  {scratch}/{KEY}"
             ),
-            System::Nats | System::DebianNats if line == Line::Web => {
+            System::Nats | System::DebianNats if matches!(line, Line::Web | Line::Mqtt) => {
                 format!("-c {scratch}/nats-PORT.conf")
             }
             System::Nats | System::DebianNats => "--addr 127.0.0.1 --port PORT".to_owned(),
@@ -83,6 +91,15 @@ pub(crate) fn nats_configuration(port: &str) -> String {
     )
 }
 
+/// Of NATS by MQTT. Sessions, and messages of QoS 1 and 2, are kept in its streams, which it cannot
+/// be without.
+pub(crate) fn nats_mqtt_configuration(port: &str, data: &str) -> String {
+    format!(
+        "server_name: bench\nhost: 127.0.0.1\nport: -1\njetstream {{ store_dir: \"{data}\" }}\n\
+         mqtt {{ host: 127.0.0.1, port: {port}, max_ack_pending: {MQTT_UNACKNOWLEDGED} }}\n"
+    )
+}
+
 /// Of NATS with streams.
 pub(crate) fn jetstream_configuration(port: &str, data: &str, sync: Sync) -> String {
     let always = if sync == Sync::Always { ", sync_interval: always" } else { "" };
@@ -90,6 +107,12 @@ pub(crate) fn jetstream_configuration(port: &str, data: &str, sync: Sync) -> Str
         "host: 127.0.0.1\nport: {port}\njetstream {{ store_dir: \"{data}\", max_file_store: \
          100GB{always} }}\n"
     )
+}
+
+/// Of Mosquitto where QoS is measured.
+pub(crate) fn mosquitto_mqtt_configuration(port: &str) -> String {
+    let rest = mosquitto_configuration(port, None);
+    format!("{rest}max_inflight_messages {MQTT_UNACKNOWLEDGED}\n")
 }
 
 /// Nothing is kept, and nothing is dropped. `sealed`: the folder with the certificates, where

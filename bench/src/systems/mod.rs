@@ -18,7 +18,10 @@ use serde::Serialize;
 
 use crate::tls;
 
-pub(crate) use arguments::{jetstream_configuration, mosquitto_configuration, nats_configuration};
+pub(crate) use arguments::{
+    jetstream_configuration, mosquitto_configuration, mosquitto_mqtt_configuration,
+    nats_configuration, nats_mqtt_configuration,
+};
 pub(crate) use running::{Memory, Running};
 pub(crate) use users::WITH_PASSWORD;
 
@@ -108,6 +111,8 @@ pub(crate) enum Line {
     Tls,
     /// WebSockets.
     Web,
+    /// MQTT.
+    Mqtt,
     /// Plain, of a system that keeps messages in a folder.
     Keeping(Sync),
 }

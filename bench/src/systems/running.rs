@@ -20,7 +20,10 @@ pub(crate) struct Running {
     pub(super) child: Child,
     /// What each thread had when it was last seen.
     threads: Mutex<BTreeMap<OsString, f64>>,
+    /// Where it is measured.
     pub(crate) endpoint: Endpoint,
+    /// Where babelmq's own protocol is spoken, if that is somewhere else.
+    pub(crate) native: Endpoint,
     /// What is not counted, at the beginning of a measurement.
     pub(crate) warm_up: Duration,
 }
@@ -52,13 +55,13 @@ impl Running {
 
     /// From here on the child ends with this value, whatever happens.
     pub(super) fn new(system: System, child: Child, port: u16) -> Running {
+        let endpoint =
+            Endpoint { address: (Ipv4Addr::LOCALHOST, port).into(), between: Between::Nothing };
         Running {
             child,
             threads: Mutex::default(),
-            endpoint: Endpoint {
-                address: (Ipv4Addr::LOCALHOST, port).into(),
-                between: Between::Nothing,
-            },
+            native: endpoint.clone(),
+            endpoint,
             warm_up: match system {
                 // Java compiles what it has seen often.
                 System::ActiveMq => Duration::from_secs(3),

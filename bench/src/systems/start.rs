@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use super::{
     Line, Programs, Running, System, jetstream_configuration, mosquitto_configuration,
-    nats_configuration,
+    mosquitto_mqtt_configuration, nats_configuration, nats_mqtt_configuration,
 };
 use crate::net::Between;
 use crate::web::Handshake;
@@ -92,11 +92,12 @@ impl Programs {
         let mut running = Running::new(system, child, 0);
         let mut line = String::new();
         BufReader::new(stdout.context("no output")?).read_line(&mut line)?;
-        let address = line.split_whitespace().last();
-        let address = address.map(|word| word.rsplit('/').next().unwrap_or(word));
-        let address = address.and_then(|word| word.parse().ok());
-        running.endpoint.address =
-            address.with_context(|| format!("{} said {line:?}", system.title()))?;
+        let words = line.split_whitespace().map(|word| word.trim_end_matches(','));
+        let mut addresses =
+            words.filter_map(|word| word.rsplit('/').next().unwrap_or(word).parse().ok());
+        let said = || format!("{} said {line:?}", system.title());
+        running.native.address = addresses.next().with_context(said)?;
+        running.endpoint.address = addresses.last().unwrap_or(running.native.address);
         Ok(running)
     }
 
@@ -111,7 +112,16 @@ impl Programs {
             let file = self.scratch.join(format!("mosquitto-{port}.conf"));
             let scratch = self.scratch.display().to_string();
             let folder = (line == Line::Tls).then_some(scratch.as_str());
-            fs::write(file, mosquitto_configuration(&port.to_string(), folder))?;
+            let configuration = match line {
+                Line::Mqtt => mosquitto_mqtt_configuration(&port.to_string()),
+                _ => mosquitto_configuration(&port.to_string(), folder),
+            };
+            fs::write(file, configuration)?;
+        }
+        if line == Line::Mqtt && system == System::Nats {
+            let file = self.scratch.join(format!("nats-{port}.conf"));
+            let data = self.data.display().to_string();
+            fs::write(file, nats_mqtt_configuration(&port.to_string(), &data))?;
         }
         if line == Line::Web {
             let file = self.scratch.join(format!("nats-{port}.conf"));

@@ -13,7 +13,7 @@ use anyhow::Result;
 
 pub(crate) use babelmq::{Babelmq, Format, frame};
 pub(crate) use member::{Member, login};
-pub(crate) use mqtt::Mqtt;
+pub(crate) use mqtt::{Assured, Brought, Mqtt};
 pub(crate) use nats::Nats;
 pub(crate) use plain::{PUBLISHER, Plain, SUBSCRIBER, TAKEN_IN};
 pub(crate) use redis::Redis;

@@ -273,7 +273,12 @@ mod tests {
 
     #[test]
     fn goals_name_systems_that_are_measured() {
-        let groups = [super::super::OF_TLS, super::super::OF_WEB, super::super::OF_STREAMS];
+        let groups = [
+            super::super::OF_TLS,
+            super::super::OF_WEB,
+            super::super::OF_STREAMS,
+            super::super::OF_MQTT,
+        ];
         for workload in WORKLOADS.iter().chain(groups.into_iter().flatten()) {
             for row in workload.rows {
                 for goal in row.goals {

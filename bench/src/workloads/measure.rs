@@ -35,7 +35,7 @@ pub(super) fn wire_of(system: System, from: Format, to: Format) -> Arc<dyn Wire>
 }
 
 impl Size {
-    fn payload(self, texts: bool) -> Result<Payload> {
+    pub(super) fn payload(self, texts: bool) -> Result<Payload> {
         match self {
             Size::Bytes(bytes) if texts => Payload::text(bytes),
             Size::Bytes(bytes) => Payload::of_size(bytes),
@@ -122,6 +122,7 @@ impl Workload {
             Kind::Guesses => return super::rights::guesses(programs, scale),
             Kind::Web(kind) => return super::web::measure(programs, *kind, system, scale),
             Kind::Http(http) => return super::web::requests(programs, http, scale),
+            Kind::Mqtt(what) => return super::mqtt::measure(programs, what, system, scale),
             Kind::Kept(what) => return super::streams::measure(programs, what, system, scale),
             Kind::Tls(kind) => (*kind, programs.start_sealed(system)?),
             kind => (kind, programs.start(system, &self.direction())?),
@@ -132,6 +133,7 @@ impl Workload {
             | Kind::Tls(_)
             | Kind::Web(_)
             | Kind::Http(_)
+            | Kind::Mqtt(_)
             | Kind::Kept(_) => bail!("not with TLS"),
             Kind::Handshakes => {
                 let wire = wire_of(system, Json, Json);

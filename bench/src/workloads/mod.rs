@@ -3,6 +3,7 @@
 mod corpora;
 mod list;
 mod measure;
+mod mqtt;
 mod rights;
 mod streams;
 mod tls;
@@ -18,10 +19,12 @@ use crate::wire::Format;
 pub(crate) use corpora::of_corpora;
 pub(crate) use list::WORKLOADS;
 pub(crate) use measure::{Figures, half_load};
+pub(crate) use mqtt::OF_MQTT;
 pub(crate) use streams::OF_STREAMS;
 pub(crate) use tls::OF_TLS;
 pub(crate) use web::OF_WEB;
 
+use mqtt::Spoken;
 use streams::Kept;
 
 /// A thing to measure.
@@ -102,6 +105,8 @@ enum Kind {
     Http(Http),
     /// Messages that are kept.
     Kept(Kept),
+    /// By MQTT.
+    Mqtt(Spoken),
 }
 
 /// What is asked for.
@@ -134,6 +139,11 @@ impl Workload {
     /// Whether it is about messages that are kept.
     pub(crate) fn is_kept(&self) -> bool {
         matches!(self.kind, Kind::Kept(_))
+    }
+
+    /// Whether it is about MQTT.
+    pub(crate) fn is_mqtt(&self) -> bool {
+        matches!(self.kind, Kind::Mqtt(_))
     }
 
     /// Whether it is about users.
