@@ -35,12 +35,6 @@ pub(super) struct Owed {
 }
 
 impl Message {
-    /// What a first packet of it says, in which its number is missing.
-    pub(super) fn around(&self) -> Around<'_> {
-        let Message { qos, retain, identifiers, .. } = self;
-        Around { dup: false, qos: *qos, retain: *retain, id: None, identifiers }
-    }
-
     /// All that is needed to write it.
     pub(super) fn to_owe(&self) -> Owed {
         let Message { ref source, qos, retain, ref identifiers, .. } = *self;
@@ -66,7 +60,7 @@ impl Owed {
     }
 }
 
-/// Where a message lies.
+/// Where a message lies, for as long as that is needed.
 #[derive(Clone, Debug)]
 pub(super) enum Source {
     /// In a batch, by its index, from which it was wanted in this dialect.
@@ -75,6 +69,15 @@ pub(super) enum Source {
     Stored(Stored),
     /// In a stream, by its number, whose feed may have ended.
     Log(Arc<Feed>, u64),
+}
+
+/// Where a message lies that is written at once. Counting a batch's owners up and down for each
+/// message would cost as much as writing it, the more so where several writers do.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Place<'a> {
+    Batch(&'a Arc<Batch>, u32, Dialect),
+    Stored(&'a Stored),
+    Log(&'a Arc<Feed>, u64),
 }
 
 /// What a packet says beside the message.
@@ -125,11 +128,29 @@ enum Bytes<'a> {
 }
 
 impl Source {
-    /// Whether the message is over before the client has got it (MQTT 5, 3.3.2.3.3).
-    pub(super) fn is_over(&self, now: Tenths) -> bool {
+    pub(super) fn place(&self) -> Place<'_> {
         match self {
-            Source::Batch(batch, index, _) => batch.ttl_left(*index as usize, now) == Some(0),
-            Source::Stored(_) | Source::Log(..) => false,
+            Source::Batch(batch, index, dialect) => Place::Batch(batch, *index, *dialect),
+            Source::Stored(stored) => Place::Stored(stored),
+            Source::Log(feed, seq) => Place::Log(feed, *seq),
+        }
+    }
+}
+
+impl Place<'_> {
+    /// Whether the message is over before the client has got it (MQTT 5, 3.3.2.3.3).
+    pub(super) fn is_over(self, now: Tenths) -> bool {
+        match self {
+            Place::Batch(batch, index, _) => batch.ttl_left(index as usize, now) == Some(0),
+            Place::Stored(_) | Place::Log(..) => false,
+        }
+    }
+
+    pub(super) fn to_source(self) -> Source {
+        match self {
+            Place::Batch(batch, index, dialect) => Source::Batch(batch.clone(), index, dialect),
+            Place::Stored(stored) => Source::Stored(stored.clone()),
+            Place::Log(feed, seq) => Source::Log(feed.clone(), seq),
         }
     }
 }
@@ -138,22 +159,22 @@ impl Style {
     /// Adds a message, for which so much memory is paid beyond a little.
     pub(super) fn put(
         &self,
-        source: &Source,
+        place: Place<'_>,
         around: Around<'_>,
         paid: usize,
         gathered: &mut WriteBatch,
     ) -> Result<(), NotWritten> {
-        match source {
-            Source::Batch(batch, index, dialect) => {
-                let style = Style { dialect: *dialect, ..*self };
-                style.put_of_batch((batch, *index as usize), around, paid, gathered)
+        match place {
+            Place::Batch(batch, index, dialect) => {
+                let style = Style { dialect, ..*self };
+                style.put_of_batch((batch, index as usize), around, paid, gathered)
             }
-            Source::Stored(stored) => {
+            Place::Stored(stored) => {
                 let (topic, payload) = (stored.topic(), stored.payload());
                 self.put_payload(topic, payload, around, paid, gathered)
             }
-            Source::Log(feed, seq) => feed
-                .read_again(*seq, |record| self.put_record(&record, around, paid, gathered))
+            Place::Log(feed, seq) => feed
+                .read_again(seq, |record| self.put_record(&record, around, paid, gathered))
                 .unwrap_or(Err(NotWritten::Gone)),
         }
     }

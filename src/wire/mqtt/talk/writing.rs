@@ -7,7 +7,7 @@ use super::super::{Ack, Kind, Qos, Reason, put_disconnect, put_suback, put_unsub
 use super::Talk;
 use super::answers::{Answer, Question};
 use super::grants::Matched;
-use super::message::{Message, NotWritten, Source, Style};
+use super::message::{Around, Message, NotWritten, Place, Style};
 use super::queue::{Held, Published, Waiting, What, let_go};
 use crate::broker::{Chosen, Selection, Stored};
 use crate::codec::{Batch, Dialect, Tenths};
@@ -125,7 +125,7 @@ impl Talk {
                     Some(Again::Publish(id, _, message)) => message.to_owe().numbered(id),
                 },
             };
-            match style.put(&owed.source, owed.around(true), *paid, gathered) {
+            match style.put(owed.source.place(), owed.around(true), *paid, gathered) {
                 Err(NotWritten::NeedsMemory(bytes)) => {
                     self.owed = Some(owed);
                     return Next::Claim(bytes);
@@ -195,15 +195,12 @@ impl Talk {
             if *is_stale && qos == Qos::AtMostOnce {
                 continue;
             }
-            let message = Message {
-                source: Source::Batch(batch.clone(), index as u32, *dialect),
-                retain: matched.retain_as_published && published.retain(),
-                qos,
-                identifiers: matched.identifiers.as_slice().into(),
-                chosen: chosen.clone(),
-                held: delivery.held.clone(),
-            };
-            if let Some(stop) = self.send(message, gathered, paid) {
+            let held = (&delivery.held, chosen.as_ref());
+            let place = Place::Batch(batch, index as u32, *dialect);
+            let retain = matched.retain_as_published && published.retain();
+            let identifiers = matched.identifiers.as_slice();
+            let around = Around { dup: false, qos, retain, id: None, identifiers };
+            if let Some(stop) = self.send(place, around, held, gathered, paid) {
                 delivery.go_back(mark);
                 return stop;
             }
@@ -226,49 +223,48 @@ impl Talk {
                 return Stop::End;
             };
             let Some(matched) = self.grants.of_value(stored.topic()) else { continue };
-            let message = Message {
-                source: Source::Stored(stored.clone()),
-                retain: true,
-                qos: matched.qos.min(stored.payload().qos().unwrap_or(Qos::ExactlyOnce)),
-                identifiers: matched.identifiers.into(),
-                chosen: None,
-                held: delivery.held.clone(),
-            };
-            if let Some(stop) = self.send(message, gathered, paid) {
+            let qos = matched.qos.min(stored.payload().qos().unwrap_or(Qos::ExactlyOnce));
+            let identifiers = matched.identifiers.as_slice();
+            let around = Around { dup: false, qos, retain: true, id: None, identifiers };
+            let place = Place::Stored(stored);
+            if let Some(stop) = self.send(place, around, (&delivery.held, None), gathered, paid) {
                 delivery.go_back(mark);
                 return stop;
             }
         }
     }
 
-    /// Sends a message. Returns why it cannot be sent now.
+    /// Sends a message of a delivery. Returns why it cannot be sent now.
     fn send(
         &mut self,
-        message: Message,
+        place: Place<'_>,
+        around: Around<'_>,
+        (held, chosen): (&Arc<Held>, Option<&Arc<Chosen>>),
         gathered: &mut WriteBatch,
         paid: &mut usize,
     ) -> Option<Stop> {
-        let style = self.style;
-        if message.source.is_over(style.now) {
-            gathered.charges.extend(message.let_go());
+        let (style, qos) = (self.style, around.qos);
+        if place.is_over(style.now) {
             return None;
         }
-        if message.qos == Qos::AtMostOnce {
-            let put = style.put(&message.source, message.around(), *paid, gathered);
+        if qos == Qos::AtMostOnce {
+            let put = style.put(place, around, *paid, gathered);
             if let Err(NotWritten::NeedsMemory(bytes)) = put {
                 return Some(Stop::For(Next::Claim(bytes)));
             }
             *paid = 0;
-            self.note(Qos::AtMostOnce, put);
+            self.note(qos, put);
             return None;
         }
         if !self.has_room() {
             return Some(Stop::NoRoom);
         }
-        let (qos, owed) = (message.qos, message.to_owe());
+        let Around { retain, identifiers, .. } = around;
+        let (source, identifiers) = (place.to_source(), identifiers.into());
+        let (held, chosen) = (held.clone(), chosen.cloned());
+        let message = Message { source, retain, qos, identifiers, chosen, held };
         let Ok(id) = self.outgoing.send(qos, message) else { return Some(Stop::NoRoom) };
-        let owed = owed.numbered(id);
-        let put = style.put(&owed.source, owed.around(false), *paid, gathered);
+        let put = style.put(place, Around { id: Some(id), ..around }, *paid, gathered);
         if put.is_err() {
             // One that is too long counts as one that has arrived (MQTT 5, 3.1.2.11.4).
             let message = self.outgoing.give_up(id);
