@@ -27,7 +27,7 @@ SEED ?= 1
 CLIENTS ?= 300
 CONNECTIONS ?= 100000
 
-.PHONY: run-broker demo first-build quick test test-rust test-python test-page test-js soak soak-store soak-streams model certs check fmt clippy features doc deny advisories budget amplification fuzz fuzz-replay bench bench-peers bench-tls bench-web bench-streams attack install uninstall deb test-deb wheel test-wheel msrv clean
+.PHONY: run-broker demo first-build quick test test-rust test-python test-page test-js soak soak-store soak-streams model certs check fmt clippy features doc deny advisories budget amplification fuzz fuzz-replay bench bench-peers bench-tls bench-web bench-streams bench-mqtt attack install uninstall deb test-deb wheel test-wheel msrv clean
 
 # One build serves these two and `cargo run --example`: the program and all examples, in the profile
 # that `cargo run` takes by itself.
@@ -219,6 +219,10 @@ bench-web:
 # Messages that are kept, beside JetStream, Redis Streams and beanstalkd; a quarter of an hour, and 12 GiB of disk.
 bench-streams:
 	$(MAKE) bench-peers BENCH_ARGS="--only streams $(BENCH_ARGS)"
+
+# MQTT beside Mosquitto and NATS, and translations to and from it; ten minutes. It needs 10,100 file descriptors.
+bench-mqtt:
+	$(MAKE) bench-peers BENCH_ARGS="--only mqtt $(BENCH_ARGS)"
 
 # Attacks beside a bystander; `ATTACK_ARGS="--only walks --seconds 10"` chooses.
 attack:

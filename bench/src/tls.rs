@@ -105,14 +105,12 @@ impl Sealed {
     /// Says that nothing follows.
     pub(crate) fn end(&mut self) -> io::Result<()> {
         self.outgoing.resize(RECORD, 0);
-        let written = loop {
-            let status = self.state.process_tls_records(&mut []);
-            match status.state.map_err(wrong)? {
-                ConnectionState::WriteTraffic(mut traffic) => {
-                    break traffic.queue_close_notify(&mut self.outgoing).map_err(wrong)?;
-                }
-                _ => return Err(ErrorKind::NotConnected.into()),
+        let status = self.state.process_tls_records(&mut []);
+        let written = match status.state.map_err(wrong)? {
+            ConnectionState::WriteTraffic(mut traffic) => {
+                traffic.queue_close_notify(&mut self.outgoing).map_err(wrong)?
             }
+            _ => return Err(ErrorKind::NotConnected.into()),
         };
         self.socket.write_all(&self.outgoing[..written])
     }

@@ -81,7 +81,10 @@ struct Figures {
     size: f64,
 }
 
-const ROWS: [(&str, fn(&Figures) -> f64); 9] = [
+/// One of the figures.
+type Of = fn(&Figures) -> f64;
+
+const ROWS: [(&str, Of); 9] = [
     ("append, synchronised once a second, 1,000 msg/s", |figures| figures.append / 1e3),
     ("append, ns of processor time each", |figures| figures.append_cost),
     ("append, each batch synchronised, batches/s", |figures| figures.synced),

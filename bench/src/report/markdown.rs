@@ -1,8 +1,7 @@
 //! The results as Markdown.
 
-use super::{Report, goal_text, number, streams, title};
+use super::{Report, goal_text, mqtt, number, streams, title};
 use crate::kept::{WINDOW, WRITE};
-use crate::load::assured::IN_FLIGHT;
 use crate::systems::{
     Sync, System, jetstream_configuration, mosquitto_configuration, mosquitto_mqtt_configuration,
     nats_configuration, nats_mqtt_configuration,
@@ -130,6 +129,14 @@ fn failures(report: &Report<'_>, out: &mut String) {
     }
 }
 
+const PAYLOADS: &str = "\
+Payloads are small records; their size is that of their compact JSON, which is what the peers \
+carry, byte for byte. babelmq carries them inside its envelope, judges every one, and keeps each \
+topic's last value (its default). The bare relay copies bytes and parses nothing. Redis publishes \
+with its replies switched off. The CPython translator and NATS, where they stand in the \
+translation rows, carry the payload alone. Memory is the growth of the resident set; a thread's \
+stack in the kernel is counted as 16 KiB.\n\n";
+
 const STREAMS: &str = "\
 The messages of a stream lie in as many topics as they name, in their order, again and again; the \
 subscriber takes all of them. What babelmq translates, CPython spelled: pickles as `pickle.dumps` \
@@ -165,32 +172,6 @@ its own; the other two figures are means of the two in the middle. Requests of H
 alone: each client has one connection, sends a `POST /api/v1/publish` of 128 bytes of JSON, and \
 the next when it has the answer, which comes when the message is routed; nobody subscribes. \
 `/metrics` is asked for again and again on one connection.\n\n";
-
-/// Of MQTT. `in_flight`: messages of a publisher that are not acknowledged.
-fn mqtt(in_flight: u16, out: &mut String) {
-    *out += &format!(
-        "All brokers are asked by MQTT 3.1.1, with the same packets; each client begins a clean \
-         session without keep-alive. Messages are published without RETAIN, so nobody keeps a last value \
-         of them, and babelmq judges what a payload is (`format=auto`): it is JSON. Messages of QoS \
-         0 are driven as those of all other benchmarks. A publisher of QoS 1 or 2 has at most \
-         {in_flight} messages that are not acknowledged, and writes the next hundred when as many \
-         are; the subscriber has the same QoS and acknowledges all that a read brought with one \
-         write. Brokers have at most 1,024 messages on their way to a client, which is configured \
-         for Mosquitto and NATS and fixed in babelmq. What is counted is what the subscriber \
-         receives; that everything published is acknowledged, and received once, is checked after \
-         each measurement. One message at a time is from its write to its delivery. NATS keeps \
-         sessions, and messages of QoS 1 and 2, in streams of its own, in files whose writes it \
-         waits for at most every 2 minutes (its default); it speaks no MQTT without them. Mosquitto and babelmq \
-         keep them in memory.\n\n\
-         Idle sessions: clients connect 100 at a time, each with CONNECT and SUBSCRIBE (QoS 0) in \
-         one write, and the rate of arrivals is that of SUBACKs. Memory is what the broker's resident set has grown by, 6 s \
-         after the last. \n\n\
-         Rows of translation are babelmq's alone: *of what native JSON to JSON is* is to a flow of \
-         the same value in babelmq's own protocol from end to end, measured around it (native, \
-         across, across, native), each on a broker of its own. Last values are kept of what \
-         native producers publish, as is their default.\n\n"
-    );
-}
 
 /// Of what is kept: nothing of it is measured as the others are.
 fn streams_that_are_kept(report: &Report<'_>, out: &mut String) {
@@ -259,20 +240,14 @@ fn method_of_flows(report: &Report<'_>, out: &mut String) {
          warm-up, and is made \
          in {} rounds over all systems, whose order turns from round to round. Ratios are medians \
          of the ratios within \
-         a round.\n\n\
-         Payloads are small records; their size is that of their compact JSON, which is what the \
-         peers carry, byte for \
-         byte. babelmq carries them inside its envelope, judges every one, and keeps each topic's \
-         last value (its \
-         default). The bare relay copies bytes and parses nothing. Redis publishes with its \
-         replies switched off. The \
-         CPython translator and NATS, where they stand in the translation rows, carry the payload \
-         alone. Memory is the growth of the resident set; a thread's stack in the kernel is \
-         counted as 16 KiB.\n\n",
+         a round.\n\n",
         LIMIT_BYTES >> 20,
         report.seconds,
         report.rounds,
     );
+    if report.name() != "mqtt" {
+        out.push_str(PAYLOADS);
+    }
     if report.name() == "peers" {
         *out += &format!(
             "The round trip under load has a second flow beside it, of half of the messages per \
@@ -295,7 +270,7 @@ fn method_of_flows(report: &Report<'_>, out: &mut String) {
         out.push_str(WEB);
     }
     if report.workloads.iter().any(|workload| workload.is_mqtt()) {
-        mqtt(IN_FLIGHT, out);
+        mqtt::write(out);
     }
     if report.workloads.iter().any(|workload| workload.is_kept()) {
         streams_that_are_kept(report, out);

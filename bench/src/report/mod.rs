@@ -2,6 +2,7 @@
 
 mod json;
 mod markdown;
+mod mqtt;
 mod streams;
 mod svg;
 

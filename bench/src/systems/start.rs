@@ -97,7 +97,7 @@ impl Programs {
             words.filter_map(|word| word.rsplit('/').next().unwrap_or(word).parse().ok());
         let said = || format!("{} said {line:?}", system.title());
         running.native.address = addresses.next().with_context(said)?;
-        running.endpoint.address = addresses.last().unwrap_or(running.native.address);
+        running.endpoint.address = addresses.next_back().unwrap_or(running.native.address);
         Ok(running)
     }
 
