@@ -58,6 +58,11 @@ impl MqttFormat {
         MqttFormat::ALL.into_iter().find(|format| format.name() == name)
     }
 
+    /// Whether subscribers get what MQTT has brought as it came, whatever it is.
+    pub(crate) fn takes_all(self) -> bool {
+        matches!(self, MqttFormat::Auto | MqttFormat::Text | MqttFormat::Bytes)
+    }
+
     /// How subscribers get what came from elsewhere.
     pub(crate) fn dialect(self) -> Dialect {
         let format = match self {

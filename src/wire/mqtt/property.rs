@@ -67,6 +67,9 @@ pub(super) const WILDCARDS_AVAILABLE: u8 = 40;
 pub(super) const SUBSCRIPTION_IDS_AVAILABLE: u8 = 41;
 pub(super) const SHARED_AVAILABLE: u8 = 42;
 
+/// The payload as it came, where the broker keeps it in other bytes. It is in no packet.
+pub(super) const ORIGINAL: u8 = 0x7e;
+
 const WILL: u16 = 1;
 const CONNECT: u16 = 1 << Kind::Connect as u16;
 const CONNACK: u16 = 1 << Kind::Connack as u16;
@@ -114,6 +117,7 @@ pub(super) fn row(id: u8) -> Option<Row> {
         MAXIMUM_PACKET_SIZE => ("Maximum Packet Size", Shape::Some4, CONNECT | CONNACK),
         WILDCARDS_AVAILABLE => ("Wildcard Subscription Available", Shape::Flag, CONNACK),
         SUBSCRIPTION_IDS_AVAILABLE => ("Subscription Identifier Available", Shape::Flag, CONNACK),
+        ORIGINAL => ("payload as it came", Shape::Binary, 0),
         SHARED_AVAILABLE => ("Shared Subscription Available", Shape::Flag, CONNACK),
         _ => return None,
     };

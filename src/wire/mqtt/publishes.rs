@@ -117,7 +117,12 @@ impl<'a> Publishes<'a> {
             NotPublished::NeedsPermit => NotPublished::NeedsPermit,
         })?;
         let over_at = publish.content.expiry.map(second_in);
-        let properties = publish.content.properties.to_keep(over_at);
+        // A document in XML is kept as an element that every reader of a frame understands. A
+        // pickle of a stranger is never passed on as it came.
+        let spelled = self.bytes.get(span.part.range().clone());
+        let is_other = format == Format::Xml && spelled != Some(publish.payload);
+        let original = is_other.then_some(publish.payload);
+        let properties = publish.content.properties.to_keep(over_at, original);
         if !properties.is_empty() {
             self.keep_properties(&properties).map_err(refused)?;
         }

@@ -333,3 +333,38 @@ fn what_the_broker_does_not_remember_is_not_retained() {
     let mut late = Mqtt::connect(&broker, V3_1_1, "late");
     assert_eq!(late.subscribe("#", 0), 0);
 }
+
+/// From MQTT to MQTT the bytes are the same bytes, also of a document whose value is kept in others.
+#[test]
+fn a_document_goes_as_it_came() {
+    const KIND: &str = "application/xml";
+    let document = b"<?xml version='1.0'?>\n<!-- seven --><order  id='7' />\n";
+    let kind = [&[3][..], &text(KIND)].concat();
+    for (urls, is_same) in [
+        ("mqtt://127.0.0.1:0", true),
+        ("mqtt://127.0.0.1:0?format=xml", true),
+        ("mqtt://127.0.0.1:0?format=json", false),
+    ] {
+        let broker = start_with(Config::default(), urls);
+        let mut subscriber = Mqtt::connect(&broker, V5, "subscriber");
+        subscriber.subscribe("t", 1);
+        let mut native = Client::connect(&broker);
+        native.subscribe(Json, "t");
+        let mut publisher = Mqtt::connect(&broker, V5, "publisher");
+        publisher.publish_with("t", document, (1, true, 1), &kind);
+        assert_eq!(publisher.read().body, [0, 1]);
+        let mut late = Mqtt::connect(&broker, V5, "late");
+        late.subscribe("t", 0);
+        for mqtt in [&mut subscriber, &mut late] {
+            let message = mqtt.message();
+            assert_eq!(message.payload == document, is_same, "{urls}: {message:?}");
+            assert_eq!(message.properties == kind, is_same, "{urls}: {message:?}");
+        }
+        let body = native.next().message();
+        assert!(body.contains("order") && body.contains('7'), "{body}");
+        // One of more than 64 KiB is written anew, and says the same.
+        let long = [b"<order>", &b"x".repeat(70_000)[..], b"</order>"].concat();
+        publisher.publish_with("t", &long, (1, false, 2), &kind);
+        assert!(subscriber.message().payload.len() > 70_000);
+    }
+}

@@ -128,6 +128,7 @@ impl Session {
             limit: connect.maximum_packet_size.map_or(usize::MAX, |limit| limit as usize),
             wants_reasons: connect.wants_reasons,
             limits,
+            takes_all: format.takes_all(),
             wall_clock,
         };
         let user = match self.rights() {

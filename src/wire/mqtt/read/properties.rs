@@ -89,11 +89,27 @@ impl<'a> Properties<'a> {
         })
     }
 
+    /// The payload as it came, of properties that were to be kept, where it is kept in other bytes.
+    pub(crate) fn original(self) -> Option<&'a [u8]> {
+        self.iter().find_map(|property| match property {
+            Property { id: property::ORIGINAL, value: Value::Binary(bytes), .. } => Some(bytes),
+            _ => None,
+        })
+    }
+
     /// The bytes of those that a message is kept with: what is [passed
-    /// on](Properties::passed_on), and where its publisher has said how long it is worth something,
-    /// the second since 1970 at which that is over.
-    pub(crate) fn to_keep(self, over_at: Option<u32>) -> Cow<'a, [u8]> {
+    /// on](Properties::passed_on); where its publisher has said how long it is worth something, the
+    /// second since 1970 at which that is over; and the payload as it came, if it is given and has
+    /// at most 65,535 bytes.
+    pub(crate) fn to_keep(self, over_at: Option<u32>, original: Option<&[u8]>) -> Cow<'a, [u8]> {
         let mut kept = self.passed_on();
+        let length = |bytes: &[u8]| u16::try_from(bytes.len()).ok();
+        if let Some((bytes, length)) = original.and_then(|bytes| Some((bytes, length(bytes)?))) {
+            let kept = kept.to_mut();
+            kept.push(property::ORIGINAL);
+            kept.extend_from_slice(&length.to_be_bytes());
+            kept.extend_from_slice(bytes);
+        }
         if let Some(second) = over_at {
             let kept = kept.to_mut();
             kept.push(property::MESSAGE_EXPIRY);

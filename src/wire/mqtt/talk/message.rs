@@ -98,6 +98,8 @@ pub(super) struct Style {
     /// Bytes that a packet may have.
     pub(super) limit: usize,
     pub(super) limits: Limits,
+    /// Whether payloads that MQTT has brought are for it whatever they are.
+    pub(super) takes_all: bool,
     /// What time it is.
     pub(super) now: Tenths,
     /// The wall clock, in milliseconds since 1970.
@@ -222,7 +224,9 @@ impl Style {
             );
         }
         let payload = batch.payload(index);
-        let bytes = match self.as_it_came(payload) {
+        let original = self.original(payload);
+        let bytes = match original.or_else(|| self.as_it_came(payload)) {
+            Some(bytes) if original.is_some() => Bytes::Elsewhere(bytes),
             Some(bytes) => Bytes::Own(batch, published.part().range().start, bytes),
             None if published.expands() => Bytes::Anew(self.encode(payload, paid)?),
             None => {
@@ -237,7 +241,7 @@ impl Style {
                 }
             }
         };
-        let is_new = !matches!(bytes, Bytes::Own(..));
+        let is_new = original.is_none() && !matches!(bytes, Bytes::Own(..));
         let properties = Properties::kept(payload.properties());
         let content = self.content(payload, is_new);
         // One that is sent again may be over by now, and is not without an end for that.
@@ -254,7 +258,7 @@ impl Style {
         paid: usize,
         gathered: &mut WriteBatch,
     ) -> Result<(), NotWritten> {
-        let bytes = match self.as_it_came(payload) {
+        let bytes = match self.original(payload).or_else(|| self.as_it_came(payload)) {
             Some(bytes) if bytes.len() > MAX_BYTES.max(paid) => {
                 return Err(NotWritten::NeedsMemory(bytes.len()));
             }
@@ -268,6 +272,13 @@ impl Style {
         let expiry = self.expiry_left(payload).map(|left| left.max(1));
         let (properties, around) = ((properties, is_new), (around, expiry));
         self.put_packet(topic.as_str(), &bytes, content, properties, around, gathered)
+    }
+
+    /// The bytes in which MQTT has brought a payload that is kept in others, where they are for the
+    /// client: it gets what there is, or their format.
+    fn original<'a>(&self, payload: PayloadRef<'a>) -> Option<&'a [u8]> {
+        let is_for_it = self.takes_all || payload.format() == self.dialect.format();
+        Properties::kept(payload.properties()).original().filter(|_| is_for_it)
     }
 
     /// What is passed on as it came: a text, bytes, and what is in the client's format.

@@ -109,14 +109,17 @@ pub(crate) struct Manner {
     pub(crate) limit: usize,
     pub(crate) wants_reasons: bool,
     pub(crate) limits: Limits,
+    /// Whether payloads that MQTT has brought are for it whatever they are.
+    pub(crate) takes_all: bool,
     /// In milliseconds since 1970.
     pub(crate) wall_clock: fn() -> u64,
 }
 
 impl Manner {
     fn style(&self) -> Style {
-        let Manner { version, dialect, limit, limits, wall_clock, .. } = *self;
-        Style { version, dialect, limit, limits, now: Tenths::default(), wall_clock }
+        let Manner { version, dialect, limit, limits, takes_all, wall_clock, .. } = *self;
+        let now = Tenths::default();
+        Style { version, dialect, limit, limits, takes_all, now, wall_clock }
     }
 }
 

@@ -14,6 +14,7 @@ fn manner() -> Manner {
         limit: usize::MAX,
         wants_reasons: false,
         limits: Limits::default(),
+        takes_all: true,
         wall_clock: || 0,
     }
 }
