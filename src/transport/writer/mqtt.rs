@@ -61,6 +61,11 @@ impl Writer {
                 let failed: Option<Refusal> = ticket.wait().err();
                 talk.lock().pong(failed.as_ref(), &mut self.gathered);
             }
+            // Others wait for the client already, and have their turn before it.
+            Delivery::Feed(feed) if !self.held_feeds.is_empty() && !feed.was_removed() => {
+                feed.begin();
+                self.hold(&feed, true);
+            }
             Delivery::Feed(feed) => self.gather_feed(&feed)?,
             Delivery::Answer { answer, token } => {
                 // What was gathered does not wait for it.
@@ -124,11 +129,12 @@ impl Writer {
         if may_go && !self.in_turn {
             // Those that have waited come before others that the inbox has news of.
             for _ in 0..self.feeds.len() {
-                if !talk.lock().has_room_for_kept() {
-                    break;
-                }
                 let Some(feed) = self.feeds.pop_front() else { break };
-                self.gather_feed(&feed)?;
+                if talk.lock().has_room_for_kept() {
+                    self.gather_feed(&feed)?;
+                } else {
+                    self.hold(&feed, false);
+                }
             }
         }
         let is_over = talk.lock().is_over();

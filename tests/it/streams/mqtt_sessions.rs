@@ -491,6 +491,10 @@ fn subscriptions_take_turns() {
     publish(&broker, "orders/other", &["other"; 100]);
     publish(&broker, "orders/short", &["short"]);
     let mut mqtt = back(&broker, &narrow("turns"));
+    until("each is due one", || {
+        let listed = Json::connect(&broker).list(r#"{"command":"consumers"}"#);
+        listed.iter().all(|one| one["outstanding"] == 1)
+    });
     let place = (0..200).find(|_| {
         let message = mqtt.message();
         // By then all of them have tried.
