@@ -261,13 +261,16 @@ pub enum Query {
     /// The ticket to be waited for before everything that was stored or cleared is in the store;
     /// `None` where it is, or where memory ends with the process.
     Saved(Sender<Option<Ticket>>),
+    /// The same of last values alone, whatever becomes of the disks of streams.
+    SavedValues(Sender<Option<Ticket>>),
     /// What is known of each stream without asking its thread.
     Streams(Sender<Vec<StreamSummary>>),
     /// The threads of all streams, which are asked for their consumers.
     Consumers(Sender<Vec<Asked>>),
-    /// For each of these filters the stream that a connection may consume it from; `None` where
-    /// there is none, or several, or where it may see only a part.
-    Consumable(ClientId, Vec<TopicFilter>, Sender<Vec<Option<Arc<str>>>>),
+    /// For each of these filters the stream that a connection may consume it from: the one that it
+    /// does already, as long as that keeps it; `None` where there is none, or several, or where it
+    /// may see only a part.
+    Consumable(ClientId, Vec<(TopicFilter, Option<Arc<str>>)>, Sender<Vec<Option<Arc<str>>>>),
     /// Forgets a consumer of a stream, whoever made it. Nothing answers.
     Forget {
         /// The stream.

@@ -21,7 +21,7 @@ use super::mqtt::Sessions;
 use super::priority::{CROWD, give_way};
 use super::write_deadline::{LEAST_TAKEN, WriteDeadline};
 use crate::broker::sync::{Instant, Mutex, Receiver, Sender, TryRecvError};
-use crate::broker::{Charge, ClientId, Counters, Delivery, Feed, Inbox};
+use crate::broker::{Charge, ClientId, Counters, Cursor, Delivery, Feed, Inbox};
 use crate::codec::{Account, Claim, Document, PlainNames, Share, release_scratch};
 use crate::protocol::Limits;
 use crate::wire::mqtt::Talk;
@@ -56,6 +56,10 @@ pub(super) struct Writer {
     feeds: VecDeque<Arc<Feed>>,
     /// Feeds whose next message waits until a client of MQTT has answered.
     held_feeds: Vec<Arc<Feed>>,
+    /// How many of them, the first, have had no turn since the client answered last.
+    held_first: usize,
+    /// Where what is sent again is read.
+    again: Option<(Arc<Feed>, Box<dyn Cursor>)>,
     /// Whether it writes in a turn.
     in_turn: bool,
     /// Since when it needs a thread, there is none, and nothing was written.
@@ -143,6 +147,8 @@ impl Writer {
             pending: None,
             feeds: VecDeque::new(),
             held_feeds: Vec::new(),
+            held_first: 0,
+            again: None,
             in_turn: false,
             without_thread: None,
             scratch: Document::new(),
@@ -373,6 +379,8 @@ impl Writer {
         release_scratch();
         self.page = Claim::nothing();
         self.reading = Claim::nothing();
+        self.again = None;
+        self.held_feeds.iter().for_each(|feed| feed.release());
         if self.scratch.weight() > IDLE_BYTES {
             self.scratch = Document::new();
         }

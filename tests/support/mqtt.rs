@@ -256,6 +256,11 @@ impl Mqtt {
     /// The next packet, which is a message.
     pub fn message(&mut self) -> Message {
         let packet = self.read();
+        self.message_in(&packet)
+    }
+
+    /// The message that a packet is.
+    pub fn message_in(&self, packet: &Packet) -> Message {
         assert_eq!(packet.kind(), "PUBLISH", "{packet:?}");
         let (flags, body) = (packet.first & 0xf, &packet.body);
         let qos = flags >> 1 & 3;
@@ -339,13 +344,18 @@ impl Mqtt {
 
     /// Unsubscribes, and gives the answer.
     pub fn unsubscribe(&mut self, filter: &str) -> Packet {
+        self.ask_to_end(filter);
+        self.read()
+    }
+
+    /// Sends an UNSUBSCRIBE.
+    pub fn ask_to_end(&mut self, filter: &str) {
         let mut body = 10_u16.to_be_bytes().to_vec();
         if self.version == V5 {
             body.push(0);
         }
         body.extend(text(filter));
         self.send(&packet(0xa2, &body));
-        self.read()
     }
 
     /// Waits until the broker has done all that was sent before.

@@ -522,6 +522,7 @@ impl Dispatcher {
             Query::Disconnect(client, asker) => tell(&asker, self.disconnect(client)),
             Query::Policy(policy, done) => self.change_policy(policy, done),
             Query::Saved(asker) => tell(&asker, self.ticket_of_all()),
+            Query::SavedValues(asker) => tell(&asker, self.ticket()),
             Query::Streams(asker) => tell(&asker, self.streams.summaries()),
             Query::Consumers(asker) => {
                 tell(&asker, self.streams.ask_for_consumers(None).unwrap_or_default());

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::consumer::MemberId;
-use super::log::{Cursor, Damage, Found, LogReader, Record};
+use super::log::{Cursor, Damage, LogReader};
 use super::state::StreamState;
 use crate::access::Grant;
 use crate::broker::client_id::ClientId;
@@ -60,6 +60,8 @@ pub struct Feed {
     /// Whether the writer knows that there is something.
     announced: AtomicBool,
     ended: AtomicBool,
+    /// Whether it has ended because its consumer was removed.
+    removed: AtomicBool,
     /// Messages that a member may have and not have settled, and those that it has, as its stream's
     /// thread said last.
     window: AtomicU64,
@@ -123,6 +125,7 @@ impl Feed {
             acks: Mutex::new(Vec::new()),
             announced: AtomicBool::new(false),
             ended: AtomicBool::new(false),
+            removed: AtomicBool::new(false),
             window: AtomicU64::new(0),
             outstanding: AtomicU64::new(0),
             due: Mutex::new(Dues {
@@ -187,6 +190,17 @@ impl Feed {
     /// Ends it: the writer writes no more of it.
     pub(in crate::broker) fn end(&self) {
         self.ended.store(true, Ordering::Release);
+    }
+
+    /// Ends it because its consumer is no more.
+    pub(super) fn end_removed(&self) {
+        self.removed.store(true, Ordering::Release);
+        self.end();
+    }
+
+    /// Whether its consumer was removed.
+    pub fn was_removed(&self) -> bool {
+        self.removed.load(Ordering::Acquire)
     }
 
     /// Whether the subscription has ended.
@@ -271,13 +285,14 @@ impl Feed {
         std::mem::take(&mut self.acks.lock())
     }
 
-    /// Reads one message once more, if it is still there.
-    pub fn read_again<T>(&self, seq: u64, read: impl FnOnce(Record<'_>) -> T) -> Option<T> {
-        let mut cursor = self.reader.cursor(seq);
-        match cursor.read() {
-            Ok(Some(Found::Record(record))) if record.seq == seq => Some(read(record)),
-            _ => None,
-        }
+    /// A place of its own in the log, to read a message once more.
+    pub fn cursor(&self, seq: u64) -> Box<dyn Cursor> {
+        self.reader.cursor(seq)
+    }
+
+    /// Whether both read the same log.
+    pub fn shares_log(&self, other: &Feed) -> bool {
+        Arc::ptr_eq(&self.reader, &other.reader)
     }
 
     /// Says that messages cannot be read: the consumer is done with them.
@@ -291,6 +306,13 @@ impl Feed {
     /// them.
     pub fn report_deleted(&self, from: u64, to: u64) {
         self.report(&Damage { from, to, reason: String::new() });
+    }
+
+    /// Gives back the memory that it reads into.
+    pub fn release(&self) {
+        if let Some(place) = &mut self.due.lock().place {
+            place.cursor.release();
+        }
     }
 
     /// Lets go of what it reads with, until there is something to be read again.

@@ -42,5 +42,5 @@ pub(in crate::broker) use request::{Answer, Append, Burial, Join, Request, What}
 pub use said::FromStream;
 pub(in crate::broker) use said::{DeadLetter, OpenStream, Opened};
 pub(in crate::broker) use state::{Condition, Reach, StreamState, StreamTicket};
-pub(in crate::broker) use thread::SyncPlan;
+pub(in crate::broker) use thread::{MAX_CONSUMERS, SyncPlan};
 pub(in crate::broker) use watch::StreamsWatch;

@@ -32,6 +32,7 @@ use age_clock::AgeClock;
 use journal::Consumers;
 use sync::Syncing;
 
+pub(in crate::broker) use consumers::MAX_CONSUMERS;
 pub(in crate::broker) use sync::SyncPlan;
 
 /// Requests that are taken together before anything is written, and bytes of their messages.

@@ -73,26 +73,24 @@ impl Lasting {
         let (reply, answer) = bounded(1);
         let _ = events.send(Event::Query(Query::Put(batch, reply)));
         answer.recv().unwrap_or(Ok(()))?;
-        if config.fsync != Fsync::Always {
-            return Ok(());
-        }
-        let (reply, answer) = bounded(1);
-        let _ = events.send(Event::Query(Query::Saved(reply)));
-        answer.recv().ok().flatten().map_or(Ok(()), |ticket| ticket.wait())
+        saved(events, config.fsync)
     }
 
-    /// Forgets what was written.
-    pub(in crate::transport) fn erase(&self, events: &Sender<Event>) {
+    /// Forgets what was written: on the disk as well, where everything is confirmed by that. The
+    /// session would be there again with what it has lost.
+    pub(in crate::transport) fn erase(&self, events: &Sender<Event>, fsync: Fsync) {
         if let Ok(topic) = self.topic() {
-            // Nobody waits for what becomes of it.
             let (reply, _) = bounded(1);
             let _ = events.send(Event::Query(Query::Clear(topic, reply)));
+            // A disk that takes nothing has said so.
+            let _ = saved(events, fsync);
         }
     }
 
     /// Ends the session: nothing of it is left.
     pub(in crate::transport) fn end(self, events: &Sender<Event>) {
-        self.erase(events);
+        // Whoever ends it waits for no disk: what is there again has lost nothing.
+        self.erase(events, Fsync::Never);
         for durable in self.subscriptions.into_iter().filter_map(|it| it.durable) {
             forget(durable, events);
         }
@@ -122,6 +120,17 @@ impl Lasting {
             subscriptions: subscriptions.iter().map(one_of_value).collect::<Option<_>>()?,
         })
     }
+}
+
+/// Waits until what was handed over is on the disk, where everything is confirmed by that. The
+/// disks of streams are nothing to it.
+fn saved(events: &Sender<Event>, fsync: Fsync) -> Result<(), Refusal> {
+    if fsync != Fsync::Always {
+        return Ok(());
+    }
+    let (reply, answer) = bounded(1);
+    let _ = events.send(Event::Query(Query::SavedValues(reply)));
+    answer.recv().ok().flatten().map_or(Ok(()), |ticket| ticket.wait())
 }
 
 fn dict(fields: Vec<(&str, Value)>) -> Value {

@@ -15,7 +15,7 @@ pub(in crate::transport) fn restore(sessions: &Sessions, events: &Sender<Event>,
     let ask = |topic: Topic| answer(events, |reply| Query::Get(topic, reply)).flatten();
     let Ok(filter) = TopicFilter::parse(SESSIONS) else { return };
     let topics = answer(events, |reply| Query::Topics(filter, reply)).unwrap_or_default();
-    let mut known = HashSet::new();
+    let (mut known, mut names) = (HashSet::new(), HashSet::new());
     for topic in topics {
         let id = topic.as_str().rsplit('/').next().unwrap_or_default().to_owned();
         let Some(payload) = ask(topic.clone()) else { continue };
@@ -23,9 +23,15 @@ pub(in crate::transport) fn restore(sessions: &Sessions, events: &Sender<Event>,
             tracing::warn!(%topic, "a session of an MQTT client is not understood, and left alone");
             continue;
         };
+        if !names.insert(lasting.name.clone()) {
+            // The broker ended between the end of one and the beginning of the other.
+            tracing::warn!(%topic, "an MQTT client has two sessions; this one is forgotten");
+            lasting.end(events);
+            continue;
+        }
+        // The client may have been away for long; nobody knows.
         let consumers = lasting.subscriptions.iter().filter_map(|it| it.durable.as_ref());
         known.extend(consumers.map(|it| it.consumer.clone()));
-        // The client may have been away for long; nobody knows.
         let until = waited_until(lasting.expiry);
         sessions.restore(Stored { lasting, until, events: events.clone() });
     }

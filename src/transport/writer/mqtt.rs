@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::Writer;
 use super::gather::STREAM_ENDED;
 use crate::broker::sync::{Mutex, Receiver};
-use crate::broker::{Charge, Delivery, Feed, MqttWay, Piece, Record, tenths};
+use crate::broker::{Charge, Delivery, Feed, Found, MqttWay, Piece, Record, StoreError, tenths};
 use crate::protocol::{ErrorCode, Refusal, Reply};
 use crate::wire::mqtt::{Held, Next, PutKept, Reason, Talk};
 
@@ -61,6 +61,11 @@ impl Writer {
                 let failed: Option<Refusal> = ticket.wait().err();
                 talk.lock().pong(failed.as_ref(), &mut self.gathered);
             }
+            // Others wait for the client already, and have their turn before it.
+            Delivery::Feed(feed) if !self.held_feeds.is_empty() && !feed.was_removed() => {
+                feed.begin();
+                self.hold(&feed, true);
+            }
             Delivery::Feed(feed) => self.gather_feed(&feed)?,
             Delivery::Answer { answer, token } => {
                 // What was gathered does not wait for it.
@@ -108,8 +113,10 @@ impl Writer {
             Some((delivery, charge)) => self.gather_mqtt(&talk, delivery, charge)?,
             None => {}
         }
-        if talk.lock().feeds_may_go() {
+        let may_go = talk.lock().feeds_may_go();
+        if may_go {
             self.feeds.extend(self.held_feeds.drain(..));
+            self.held_first = 0;
         }
         if self.in_turn
             && self.pending.is_none()
@@ -119,6 +126,17 @@ impl Writer {
             self.pending = Some((Delivery::Feed(feed), Charge::default()));
         }
         self.go_on_with(&talk)?;
+        if may_go && !self.in_turn {
+            // Those that have waited come before others that the inbox has news of.
+            for _ in 0..self.feeds.len() {
+                let Some(feed) = self.feeds.pop_front() else { break };
+                if talk.lock().has_room_for_kept() {
+                    self.gather_feed(&feed)?;
+                } else {
+                    self.hold(&feed, false);
+                }
+            }
+        }
         let is_over = talk.lock().is_over();
         Ok(is_over)
     }
@@ -148,17 +166,75 @@ impl Writer {
             };
             self.count_failures(failed);
             self.counters.add_mqtt(MqttWay::Out, sent);
-            paid = 0;
+            let paid_for = std::mem::take(&mut paid);
             match next {
-                Next::Nothing => return Ok(()),
+                Next::Nothing => {
+                    self.again = None;
+                    return Ok(());
+                }
                 // A turn writes at its end, and waits for nothing.
                 _ if self.in_turn => return Ok(()),
                 Next::Write => self.flush()?,
+                Next::Read => {
+                    if let Some(bytes) = self.read_again(talk, paid_for)? {
+                        self.make_room(bytes)?;
+                        paid = bytes;
+                    }
+                }
                 Next::Claim(bytes) => {
                     self.make_room(bytes)?;
                     paid = bytes;
                 }
             }
+        }
+    }
+
+    /// Reads the message of a stream that is to be sent again, and adds it. Nobody waits for the
+    /// disk meanwhile who waits for the talk. Returns how much memory it takes, where that is more
+    /// than was `paid`.
+    fn read_again(&mut self, talk: &Mutex<Talk>, paid: usize) -> io::Result<Option<usize>> {
+        self.claim_reading()?;
+        let Some((feed, seq)) = talk.lock().to_read() else { return Ok(None) };
+        let mut cursor = match self.again.take() {
+            Some((before, cursor)) if before.shares_log(&feed) => cursor,
+            _ => feed.cursor(seq),
+        };
+        if cursor.seq() != seq {
+            cursor.seek(seq);
+        }
+        let put = match cursor.read() {
+            Ok(Some(Found::Record(record))) if record.seq == seq => {
+                talk.lock().put_again(Some(&record), paid, &mut self.gathered)
+            }
+            Ok(_) => talk.lock().put_again(None, paid, &mut self.gathered),
+            Err(error) => {
+                self.cannot_read(talk, &feed, &error);
+                PutKept::Done
+            }
+        };
+        self.again = Some((feed, cursor));
+        Ok(if let PutKept::Claim(bytes) = put { Some(bytes) } else { None })
+    }
+
+    /// Ends a connection whose messages cannot be read: the next one may have them.
+    pub(super) fn cannot_read(&self, talk: &Mutex<Talk>, feed: &Feed, error: &StoreError) {
+        tracing::warn!(
+            client = %self.client, stream = %feed.stream, %error,
+            "a client of MQTT is let go, because its messages cannot be read"
+        );
+        talk.lock().cannot_read();
+    }
+
+    /// Keeps a feed until the client has answered, behind those that had their turn later.
+    pub(super) fn hold(&mut self, feed: &Arc<Feed>, had_its_turn: bool) {
+        if self.held_feeds.iter().any(|held| Arc::ptr_eq(held, feed)) {
+            return;
+        }
+        if had_its_turn {
+            self.held_feeds.push(feed.clone());
+        } else {
+            self.held_feeds.insert(self.held_first, feed.clone());
+            self.held_first += 1;
         }
     }
 

@@ -37,6 +37,11 @@ impl Writer {
     /// else waits.
     pub(super) fn gather_feed(&mut self, feed: &Arc<Feed>) -> io::Result<()> {
         feed.begin();
+        if feed.was_removed()
+            && let Some(talk) = &self.talk
+        {
+            talk.lock().lose_consumer(feed);
+        }
         self.claim_reading()?;
         let dropped = feed.take_dropped();
         if dropped > 0 {
@@ -55,12 +60,14 @@ impl Writer {
                         self.reading = Claim::nothing();
                     }
                     feed.put_back(place, (from <= due.to).then_some(Due { from, ..due }));
-                    self.feeds.push_back(feed.clone());
+                    if !self.feeds.iter().any(|other| Arc::ptr_eq(other, feed)) {
+                        self.feeds.push_back(feed.clone());
+                    }
                     return Ok(());
                 }
                 Left::Held(from) => {
                     feed.put_back(place, Some(Due { from, ..due }));
-                    self.held_feeds.push(feed.clone());
+                    self.hold(feed, room < TOGETHER);
                     return Ok(());
                 }
                 Left::Failed(from) => {
@@ -74,7 +81,7 @@ impl Writer {
     }
 
     /// Claims memory to read into. Nothing is held while it is waited for.
-    fn claim_reading(&mut self) -> io::Result<()> {
+    pub(super) fn claim_reading(&mut self) -> io::Result<()> {
         if self.reading.bytes() > 0 {
             return Ok(());
         }
@@ -105,6 +112,11 @@ impl Writer {
             }
             if *room == 0 {
                 return Ok(Left::Enough(seq));
+            }
+            if let Some(talk) = &self.talk
+                && !talk.lock().has_room_for_kept()
+            {
+                return Ok(Left::Held(seq));
             }
             match cursor.read() {
                 Ok(Some(Found::Record(record))) if record.seq > due.to => {
@@ -138,6 +150,10 @@ impl Writer {
                 }
                 Ok(None) => return Ok(Left::Done),
                 Err(error) => {
+                    if let Some(talk) = &self.talk {
+                        self.cannot_read(talk, feed, &error);
+                        return Ok(Left::Failed(seq));
+                    }
                     let refusal = unreadable(&error).about(feed.filter.as_str());
                     self.tell_of_feed(feed, refusal);
                     return Ok(Left::Failed(seq));

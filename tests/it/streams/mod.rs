@@ -14,6 +14,7 @@ mod following;
 mod forgetful;
 mod kills;
 mod many;
+mod mqtt_churn;
 mod mqtt_sessions;
 mod publishing;
 mod sharing;

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use babelmq::{BrokerHandle, ListenUrl};
+use babelmq::{BrokerHandle, Format, Fsync, ListenUrl};
 
+use super::trouble::{Trouble, start_on};
 use super::{Json, orders, scratch, start_with, stream};
 use crate::support::config;
 use crate::support::mqtt::{Hello, Mqtt, V3_1_1, V5, packet, text};
@@ -425,4 +426,229 @@ fn a_session_is_in_its_groups_after_a_restart() {
     publish(&broker, "orders/1", &["both"]);
     let both = [mqtt.message(), mqtt.message()];
     assert_eq!(both.map(|message| message.qos).iter().sum::<u8>(), 1);
+}
+
+/// The messages that come up to a PINGRESP, or to a SUBACK, by their payloads; each is
+/// acknowledged.
+fn all_to(mqtt: &mut Mqtt, kind: &str) -> Vec<String> {
+    let mut payloads = Vec::new();
+    loop {
+        let packet = mqtt.read();
+        if packet.kind() == kind {
+            return payloads;
+        }
+        let message = mqtt.message_in(&packet);
+        mqtt.ack(0x40, message.id);
+        payloads.push(String::from_utf8(message.payload).unwrap());
+    }
+}
+
+/// A session with a narrow Receive Maximum.
+fn narrow(client: &str) -> Hello<'_> {
+    const PROPERTIES: &[u8] = &[17, 0, 0, 0, 99, 33, 0, 1];
+    Hello { clean: false, properties: PROPERTIES, ..Hello::new(V5, client) }
+}
+
+/// Many clients subscribe again whenever they connect: nothing comes twice on one connection.
+#[test]
+fn a_subscription_that_is_made_again_repeats_nothing() {
+    let broker = start(&scratch("mqtt-anew"));
+    let all: Vec<String> = (0..200).map(|number| number.to_string()).collect();
+    for round in 0..20 {
+        let client = round.to_string();
+        let mut mqtt = fresh(&broker, &staying(&client));
+        mqtt.subscribe("orders/#", 1);
+        mqtt.disconnect();
+        publish(&broker, "orders/1", &all.iter().map(String::as_str).collect::<Vec<_>>());
+        let mut mqtt = back(&broker, &staying(&client));
+        let mut came = Vec::new();
+        for _ in 0..5 {
+            mqtt.ask_for("orders/#", 1, &[]);
+            came.extend(all_to(&mut mqtt, "SUBACK"));
+        }
+        while came.len() < all.len() {
+            let message = mqtt.message();
+            mqtt.ack(0x40, message.id);
+            came.push(String::from_utf8(message.payload).unwrap());
+        }
+        mqtt.send(&[0xc0, 0]);
+        came.extend(all_to(&mut mqtt, "PINGRESP"));
+        assert_eq!(came, all, "round {round}");
+        fresh(&broker, &Hello::new(V5, &client)).disconnect();
+    }
+}
+
+/// A subscription far behind does not keep the others from a narrow client.
+#[test]
+fn subscriptions_take_turns() {
+    let broker = start(&scratch("mqtt-turns"));
+    let mut mqtt = fresh(&broker, &narrow("turns"));
+    for filter in ["orders/long", "orders/short", "orders/other"] {
+        mqtt.subscribe(filter, 1);
+    }
+    mqtt.disconnect();
+    publish(&broker, "orders/long", &["long"; 100]);
+    publish(&broker, "orders/other", &["other"; 100]);
+    publish(&broker, "orders/short", &["short"]);
+    let mut mqtt = back(&broker, &narrow("turns"));
+    until("each is due one", || {
+        let listed = Json::connect(&broker).list(r#"{"command":"consumers"}"#);
+        listed.iter().all(|one| one["outstanding"] == 1)
+    });
+    let place = (0..200).find(|_| {
+        let message = mqtt.message();
+        // By then all of them have tried.
+        mqtt.ping();
+        mqtt.ack(0x40, message.id);
+        message.payload == b"short"
+    });
+    assert!(place.is_some_and(|place| place < 10), "{place:?}");
+}
+
+/// MQTT 5, 3.8.4: messages are not lost because a subscription takes the place of another.
+#[test]
+fn what_waits_is_not_lost_when_a_stream_comes() {
+    let folder = scratch("mqtt-comes");
+    let urls = ["127.0.0.1:0", "mqtt://127.0.0.1:0"].map(|url| url.parse::<ListenUrl>().unwrap());
+    let broker = start_with(&folder, config().listeners(urls).streams(vec![stream("x", "x")]));
+    let mut mqtt = fresh(&broker, &narrow("early"));
+    mqtt.subscribe("orders/#", 1);
+    mqtt.disconnect();
+    publish(&broker, "orders/1", &["a", "b", "c"]);
+    let added = Json::connect(&broker)
+        .ask(r#"{"command":"add-stream","stream":"orders","topic":"orders/#"}"#);
+    assert_eq!(added.field("command"), "done", "{:?}", added.fields());
+    let mut mqtt = back(&broker, &narrow("early"));
+    mqtt.ask_for("orders/#", 1, &[]);
+    let mut came = all_to(&mut mqtt, "SUBACK");
+    publish(&broker, "orders/1", &["d"]);
+    while came.last().is_none_or(|last| last != "d") {
+        let message = mqtt.message();
+        mqtt.ack(0x40, message.id);
+        came.push(String::from_utf8(message.payload).unwrap());
+    }
+    assert_eq!(came, ["a", "b", "c", "d"]);
+}
+
+/// The same where another stream keeps the filter too: the session stays with its own.
+#[test]
+fn what_waits_is_not_lost_when_a_second_stream_comes() {
+    let broker = start(&scratch("mqtt-second"));
+    for again in [false, true] {
+        let mut mqtt = fresh(&broker, &narrow("first"));
+        mqtt.subscribe("orders/#", 1);
+        mqtt.disconnect();
+        publish(&broker, "orders/1", &["a", "b", "c"]);
+        let mut admin = Json::connect(&broker);
+        let added = admin.ask(r#"{"command":"add-stream","stream":"all","topic":"orders/#"}"#);
+        assert_eq!(added.field("command"), "done", "{:?}", added.fields());
+        let mut mqtt = back(&broker, &narrow("first"));
+        if again {
+            mqtt.ask_for("orders/#", 1, &[]);
+            let came = all_to(&mut mqtt, "SUBACK");
+            take(&mut mqtt, &["a", "b", "c"][came.len()..]);
+        } else {
+            take(&mut mqtt, &["a", "b", "c"]);
+        }
+        publish(&broker, "orders/1", &["d"]);
+        take(&mut mqtt, &["d"]);
+        assert_eq!(consumers(&broker).len(), 1);
+        fresh(&broker, &Hello::new(V5, "first")).disconnect();
+        admin.ask(r#"{"command":"remove-stream","stream":"all"}"#);
+    }
+}
+
+/// The same where what is asked for again is of another QoS: it goes on to wait in memory.
+#[test]
+fn what_waits_in_memory_is_not_lost_with_another_qos() {
+    let broker = start(&scratch("mqtt-qos"));
+    let mut mqtt = fresh(&broker, &narrow("other"));
+    for (before, after) in [(2, 1), (1, 1)] {
+        mqtt.subscribe("orders/#", before);
+        publish(&broker, "orders/1", &["a", "b", "c"]);
+        mqtt.ask_for("orders/#", after, &[]);
+        let mut ids = Vec::new();
+        let mut came = 0;
+        loop {
+            let packet = mqtt.read();
+            if packet.kind() == "SUBACK" {
+                break;
+            }
+            ids.push(mqtt.message_in(&packet));
+        }
+        while came < 3 {
+            let message = ids.pop().unwrap_or_else(|| mqtt.message());
+            came += 1;
+            match message.qos {
+                0 => {}
+                1 => mqtt.ack(0x40, message.id),
+                _ => {
+                    mqtt.ack(0x50, message.id);
+                    assert_eq!(mqtt.read().kind(), "PUBREL");
+                    mqtt.ack(0x70, message.id);
+                }
+            }
+        }
+        assert_eq!(consumers(&broker).len(), usize::from(before == 1));
+        mqtt.unsubscribe("orders/#");
+        until("it is gone", || consumers(&broker).is_empty());
+    }
+}
+
+/// Who removes a session's consumer ends the connection: it would be told of nothing more.
+#[test]
+fn a_consumer_that_is_removed_ends_the_connection() {
+    let broker = start(&scratch("mqtt-consumer-rm"));
+    let mut mqtt = fresh(&broker, &staying("loses"));
+    mqtt.subscribe("orders/#", 1);
+    let name = consumers(&broker).remove(0);
+    let remove =
+        format!(r#"{{"command":"remove-consumer","stream":"orders","consumer":"{name}"}}"#);
+    assert_eq!(Json::connect(&broker).ask(&remove).field("command"), "done");
+    let goodbye = mqtt.read();
+    assert_eq!((goodbye.kind(), goodbye.body[0]), ("DISCONNECT", 0x98));
+    let mut mqtt = back(&broker, &staying("loses"));
+    publish(&broker, "orders/1", &["next"]);
+    take(&mut mqtt, &["next"]);
+}
+
+/// What was refused is not written down, and its consumer is forgotten.
+#[test]
+fn what_is_refused_leaves_nothing_behind() {
+    let folder = scratch("mqtt-refused");
+    let urls = ["127.0.0.1:0", "mqtt://127.0.0.1:0"].map(|url| url.parse::<ListenUrl>().unwrap());
+    let config = config().listeners(urls).streams(vec![orders()]).max_subscriptions(1);
+    let broker = start_with(&folder, config);
+    let mut mqtt = fresh(&broker, &staying("few"));
+    assert_eq!(mqtt.subscribe("orders/1", 1), 1);
+    // One that takes the place of another needs none of its own.
+    assert_eq!(mqtt.subscribe("orders/1", 1), 1);
+    assert_eq!(mqtt.subscribe("orders/2", 1), 0x97);
+    mqtt.disconnect();
+    publish(&broker, "orders/2", &["nobody's"]);
+    broker.shutdown();
+    let broker = start(&folder);
+    let mut mqtt = back(&broker, &staying("few"));
+    publish(&broker, "orders/1", &["next"]);
+    take(&mut mqtt, &["next"]);
+    mqtt.ping();
+    assert_eq!(consumers(&broker).len(), 1);
+}
+
+/// The disk of a stream that hangs is nothing to the sessions of others, were all to be on the disk
+/// that is confirmed.
+#[test]
+fn a_session_does_not_wait_for_the_disk_of_another_stream() {
+    let urls = ["127.0.0.1:0", "mqtt://127.0.0.1:0"].map(|url| url.parse::<ListenUrl>().unwrap());
+    let streams = vec![orders(), stream("others", "others/#")];
+    let config = config().listeners(urls).streams(streams).fsync(Fsync::Always);
+    let (broker, disk) = start_on(&scratch("mqtt-hangs"), config, "orders");
+    disk.set(Trouble { hangs: true, ..Trouble::default() });
+    Json::connect(&broker).client.publish(Format::Json, "orders/1", b"1");
+    disk.wait_for_failures(1);
+    let mut mqtt = fresh(&broker, &staying("waits"));
+    assert_eq!(mqtt.subscribe("others/#", 1), 1);
+    publish(&broker, "others/1", &["next"]);
+    take(&mut mqtt, &["next"]);
+    mqtt.ping();
 }

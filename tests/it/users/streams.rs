@@ -4,9 +4,10 @@
 use std::path::Path;
 
 use babelmq::Format::Json;
-use babelmq::{Broker, BrokerHandle, Storage, StreamDefinition, TopicFilter};
+use babelmq::{Broker, BrokerHandle, ListenUrl, Storage, StreamDefinition, TopicFilter};
 
 use super::{Users, logged_in, user};
+use crate::support::mqtt::{Hello, Mqtt, V5};
 use crate::support::{Client, config};
 
 fn start(name: &str, users: &Users) -> BrokerHandle {
@@ -15,7 +16,8 @@ fn start(name: &str, users: &Users) -> BrokerHandle {
     let _ = std::fs::remove_dir_all(&folder);
     std::fs::create_dir_all(&folder).unwrap();
     let orders = StreamDefinition::new("orders", TopicFilter::parse("orders/#").unwrap()).unwrap();
-    let config = config().users(&users.0).streams(vec![orders]);
+    let urls = ["127.0.0.1:0", "mqtt://127.0.0.1:0"].map(|url| url.parse::<ListenUrl>().unwrap());
+    let config = config().users(&users.0).streams(vec![orders]).listeners(urls);
     Broker::start_with(config, Box::new(Storage::open(&folder, true).unwrap())).unwrap()
 }
 
@@ -92,4 +94,41 @@ fn a_follower_that_lost_a_part_reads_the_rest_and_a_consumer_ends() {
     assert_eq!(follower.next().number(), 2);
     follower.is_quiet();
     ada.is_quiet();
+}
+
+/// A session of MQTT that a stream keeps: neither what waits there comes, nor what was on its way.
+#[test]
+fn a_session_that_lost_the_right_gets_no_more() {
+    let may = file("subscribe = ['orders/#', 't']\npublish = ['t']");
+    let may_not = file("subscribe = ['t']\npublish = ['t']");
+    let users = Users::new(&may);
+    let broker = start("mqtt", &users);
+    let mut bob = logged_in(&broker, "bob");
+    let hello = Hello { user: Some(("ada", "secret")), ..Hello::new(V5, "ada").staying() };
+    for is_there in [false, true] {
+        users.write(&may);
+        broker.reload_users().unwrap();
+        let (mut ada, _) = Mqtt::hello(&broker, &hello);
+        assert_eq!((ada.subscribe("orders/#", 0x21), ada.subscribe("t", 0)), (1, 0));
+        publish(&mut bob, "orders/1", 1);
+        assert_eq!(ada.plain_message().1, b"1");
+        if is_there {
+            users.write(&may_not);
+            broker.reload_users().unwrap();
+            let goodbye = ada.read();
+            assert_eq!((goodbye.kind(), goodbye.body[0]), ("DISCONNECT", 0x87));
+        } else {
+            drop(ada);
+            publish(&mut bob, "orders/1", 2);
+            users.write(&may_not);
+            broker.reload_users().unwrap();
+        }
+        let (mut ada, is_present) = Mqtt::hello(&broker, &hello);
+        assert!(is_present);
+        publish(&mut bob, "orders/1", 3);
+        ada.publish("t", b"4", 0, false, 0);
+        assert_eq!(ada.plain_message().1, b"4");
+        ada.ping();
+        ada.disconnect();
+    }
 }

@@ -11,7 +11,7 @@ use crate::broker::event::Settle;
 use crate::broker::memory::Use;
 use crate::broker::rights::Scope;
 use crate::broker::streams::{
-    Feed, Join, LastMessages, MemberId, NewFeed, Reach, What, check_name,
+    Feed, Join, LastMessages, MAX_CONSUMERS, MemberId, NewFeed, Reach, What, check_name,
 };
 use crate::broker::sync::bounded;
 use crate::codec::{Claim, Dialect};
@@ -22,6 +22,9 @@ use crate::protocol::{
 /// Bytes that a subscription of a stream takes, and each message that its client has not settled.
 const SUBSCRIPTION: usize = 1_024;
 const OUTSTANDING: usize = 128;
+/// Consumers of a stream beyond which no session of MQTT gets another: those that programs name
+/// have room, and a client whose messages wait in memory is better off than one that is refused.
+const MOST_OF_SESSIONS: usize = MAX_CONSUMERS / 4 * 3;
 
 /// A subscription of a stream that a connection has.
 #[derive(Debug)]
@@ -79,15 +82,19 @@ impl Dispatcher {
     pub(in crate::broker::dispatcher) fn consumable(
         &self,
         client: ClientId,
-        filters: &[TopicFilter],
+        filters: &[(TopicFilter, Option<Arc<str>>)],
     ) -> Vec<Option<Arc<str>>> {
-        let one = |filter: &TopicFilter| {
+        let one = |(filter, own): &(TopicFilter, Option<Arc<str>>)| {
             let slot = *self.by_id.get(&client)?;
             let scope = self.rights(slot).scope(Right::Subscribe, "consume", filter.clone());
             scope.ok().filter(|scope| scope.limit().is_none())?;
-            let place = self.streams.covering(filter, None).ok()?;
-            let stream = self.streams.all.get(place as usize)?.as_ref()?;
-            Some(stream.state.name().clone())
+            let covering = |name| self.streams.covering(filter, name).ok();
+            if let Some(own) = own.as_ref().filter(|own| covering(Some(&***own)).is_some()) {
+                return Some(own.clone());
+            }
+            let stream = self.streams.all.get(covering(None)? as usize)?.as_ref()?;
+            let has_room = stream.state.consumers() < MOST_OF_SESSIONS;
+            has_room.then(|| stream.state.name().clone())
         };
         filters.iter().map(one).collect()
     }
@@ -109,7 +116,11 @@ impl Dispatcher {
         let max = self.max_subscriptions;
         let Some(Some(client)) = self.slots.get_mut(slot as usize) else { return Ok(scope) };
         client.consuming.retain(|consuming| !consuming.feed.has_ended());
-        if client.filters.len() + client.consuming.len() >= max {
+        let takes_a_place = |it: &Consuming| {
+            it.place == place && it.feed.filter == *filter && it.feed.consumer == consumer
+        };
+        let replaces = client.consuming.iter().any(takes_a_place);
+        if client.filters.len() + client.consuming.len() >= max && !replaces {
             let reason = format!(
                 "this connection has {max} subscriptions, as many as it may; cancel some, or use \
                  another connection"

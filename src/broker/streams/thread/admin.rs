@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::consumers::announce;
 use super::journal::{Entry, removed};
 use super::{StreamThread, done};
 use crate::broker::persist::StoreError;
@@ -41,7 +42,9 @@ impl StreamThread {
             self.members.retain(|_, member| {
                 let stays = &*member.consumer != name;
                 if !stays {
-                    member.feed.end();
+                    member.feed.end_removed();
+                    // Its writer may have to tell the client.
+                    announce(&self.announcer, &member.feed);
                 }
                 stays
             });

@@ -24,7 +24,7 @@ use crate::protocol::{
 const TOGETHER: usize = 16_384;
 
 /// Consumers that a stream may have.
-const MAX_CONSUMERS: usize = 4_096;
+pub(in crate::broker) const MAX_CONSUMERS: usize = 4_096;
 
 impl StreamThread {
     /// Lets a connection be a member of a consumer, which is new or has been there before.
@@ -273,7 +273,7 @@ impl StreamThread {
 }
 
 /// Tells a feed's writer that there is something, if it does not know.
-fn announce(announcer: &crate::broker::streams::announcer::Announcer, feed: &Arc<Feed>) {
+pub(super) fn announce(announcer: &crate::broker::streams::announcer::Announcer, feed: &Arc<Feed>) {
     if feed.announce() {
         // A broker that stops delivers nothing more of streams.
         let _ = announcer.send(FromStream::Due(feed.clone()));

@@ -168,7 +168,7 @@ impl Session {
         let mut out = Vec::new();
         if connack.put(version, &mut out, manner.limit).is_err() {
             // A client that takes so little cannot be told anything.
-            drop(self.shared.mqtt.leave(seat, None));
+            drop(self.shared.mqtt.leave(seat, away));
             return Ok(Goes::NoFurther);
         }
         if let Err(error) = self.push(&[&out]) {

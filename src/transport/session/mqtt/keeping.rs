@@ -7,7 +7,7 @@ use super::super::Session;
 use super::Known;
 use crate::broker::sync::{Mutex, Sender, bounded};
 use crate::broker::{ClientId, Control, Event, Query, Step};
-use crate::protocol::{DurableRequest, Overflow, Qos, Start, Token};
+use crate::protocol::{DurableRequest, Overflow, Qos, Start, Token, TopicFilter};
 use crate::transport::mqtt::{Lasting, forget, new_consumer};
 use crate::wire::MqttFormat;
 use crate::wire::mqtt::{Durable, Subscribed, Talk};
@@ -49,8 +49,14 @@ impl Keeping<'_> {
         wanted: impl Iterator<Item = &'a Subscribed> + Clone,
     ) -> Vec<Option<Arc<str>>> {
         let may_be = |subscribed: &Subscribed| self.session.is_some() && may_be_kept(subscribed);
-        let filters: Vec<_> =
-            wanted.clone().filter(|it| may_be(it)).map(|it| it.filter.clone()).collect();
+        let filters: Vec<_> = wanted
+            .clone()
+            .filter(|it| may_be(it))
+            .map(|it| {
+                let durable = self.talk.lock().durable(&it.filter).cloned();
+                (it.filter.clone(), durable.map(|durable| durable.stream))
+            })
+            .collect();
         let mut found = Vec::new();
         if !filters.is_empty() {
             let (reply, answer) = bounded(1);
@@ -67,10 +73,18 @@ impl Keeping<'_> {
         let talk = self.talk.lock();
         match talk.durable(&subscribed.filter) {
             Some(durable) if durable.stream == stream => Some(durable.clone()),
+            // What waits for it there would be lost.
+            None if talk.waits_in_memory(&subscribed.filter) => None,
             _ if talk.count_durable() >= MOST_DURABLE => None,
             _ => new_consumer(self.session?, stream),
         }
     }
+}
+
+/// Ends what a stream keeps for a filter.
+pub(super) fn leaving(filter: TopicFilter, durable: &Durable) -> Control {
+    let (stream, consumer) = (Some((*durable.stream).into()), Some((*durable.consumer).into()));
+    Control::Leave { filter, stream, consumer }
 }
 
 /// What the dispatcher is asked for; `goes_on` says that it was before.
@@ -130,16 +144,38 @@ impl Session {
         let Some(lasting) = known.lasting() else { return };
         if lasting.is_whole() && known.expiry > 0 {
             match lasting.write(&self.events, config) {
-                Ok(()) => known.written = Some(known.expiry),
+                Ok(()) => {
+                    known.written = Some(known.expiry);
+                    return;
+                }
                 Err(refusal) => {
                     let client = self.client;
                     tracing::warn!(%client, reason = %refusal, "a session will not be known after \
                     a restart: it could not be written down");
                 }
             }
-        } else if known.written.take().is_some() {
-            lasting.erase(&self.events);
         }
+        // What was written is not what there is.
+        if known.written.take().is_some() {
+            lasting.erase(&self.events, config.fsync);
+        }
+    }
+
+    /// Lets go of consumers whose subscriptions were refused: nobody reads what they keep.
+    pub(super) fn let_go_of_refused(&mut self) {
+        let Some(talk) = self.talk() else { return };
+        let refused = talk.lock().take_refused();
+        if refused.is_empty() {
+            return;
+        }
+        self.write_down();
+        let leave = |(filter, durable): &(TopicFilter, Durable)| {
+            Step::Control(Token(0), leaving(filter.clone(), durable))
+        };
+        let steps: Vec<Step> = refused.iter().map(leave).collect();
+        let cost = steps.iter().map(Step::cost).sum();
+        self.send(steps, cost);
+        refused.into_iter().for_each(|(_, durable)| forget(durable, &self.events));
     }
 
     /// Goes on with what streams keep for the session; and where the broker `knows` nothing of it
@@ -162,8 +198,10 @@ impl Session {
             if let Some(durable) = &subscribed.durable {
                 if streams.next().flatten().as_ref() != Some(&durable.stream) {
                     // It was removed, or the client may not consume it any more.
+                    let mut talk = known.talk.lock();
+                    subscribed.durable.iter().for_each(|durable| talk.give_up_of(durable));
                     left.extend(subscribed.durable.take());
-                    known.talk.lock().grant(subscribed.clone());
+                    talk.grant(subscribed.clone());
                 }
             } else if is_known {
                 continue;

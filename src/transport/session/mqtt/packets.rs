@@ -188,6 +188,7 @@ impl Session {
         if published.extra > 0 {
             self.shared.allowances.spend(self.peer.origin(), found.taken, published.extra);
         }
+        self.let_go_of_refused();
         let messages = self.published_in(&published.steps);
         if found.subscriptions.has_changed {
             // A consumer that nothing is written of would be forgotten after a restart.

@@ -61,6 +61,7 @@ impl Session {
             }
             return;
         }
+        self.let_go_of_refused();
         let Some(known) = self.mqtt.as_mut().and_then(|mqtt| mqtt.known.take()) else { return };
         let lasting = known.lasting();
         let Known { talk, seat, inbox, will, expiry, written, .. } = known;
@@ -100,7 +101,7 @@ impl Session {
             // What is on its way to the client waits with its streams.
             let _ = self.events.send(Event::Rest { client: self.client });
             if written.is_some_and(|seconds| seconds != expiry) {
-                // What cannot be written stays as it was.
+                // What cannot be written stays as it was: the time alone is another.
                 let _ = lasting.write(&self.events, &self.shared.config);
             }
         }

@@ -1,9 +1,9 @@
 //! SUBSCRIBE and UNSUBSCRIBE to what they ask of the dispatcher.
 
-use super::keeping::{Keeping, subscribing};
+use super::keeping::{Keeping, leaving, subscribing};
 use crate::broker::sync::Mutex;
 use crate::broker::{Control, Step};
-use crate::protocol::{Limits, Token, TopicFilter};
+use crate::protocol::{Limits, Token};
 use crate::wire::MqttFormat;
 use crate::wire::mqtt::{
     Asked, Durable, Fault, Granted, Kind, Publishes, Question, Reason, RetainHandling, Subscribe,
@@ -98,12 +98,6 @@ fn shows_values(asked: &Asked<'_>, talk: &Mutex<Talk>, wanted: &Wanted) -> bool 
         RetainHandling::IfNew => !talk.lock().has(&wanted.filter),
         RetainHandling::Never => false,
     }
-}
-
-/// Ends what a stream keeps for a filter.
-fn leaving(filter: TopicFilter, durable: &Durable) -> Control {
-    let (stream, consumer) = (Some((*durable.stream).into()), Some((*durable.consumer).into()));
-    Control::Leave { filter, stream, consumer }
 }
 
 /// Ends what an UNSUBSCRIBE names.

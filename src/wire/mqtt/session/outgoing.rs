@@ -244,6 +244,18 @@ impl<M> Outgoing<M> {
         })
     }
 
+    /// Gives up all such messages.
+    pub(crate) fn give_up_each(&mut self, is_meant: impl Fn(&M) -> bool) {
+        let is_meant = |flight: &Flight<M>| match &flight.stage {
+            Stage::Once(message) | Stage::Twice(message) => is_meant(message),
+            Stage::Released => false,
+        };
+        let meant = self.flights.iter().filter(|(_, flight)| is_meant(flight));
+        for place in meant.map(|(place, _)| *place).collect::<Vec<_>>() {
+            drop(self.end(place));
+        }
+    }
+
     /// The messages that the client may not have, in their order.
     pub(crate) fn messages(&self) -> impl Iterator<Item = &M> {
         self.flights.values().filter_map(|flight| match &flight.stage {

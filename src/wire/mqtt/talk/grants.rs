@@ -160,6 +160,11 @@ impl Grants {
         self.durable.contains_key(filter) || self.filters.get(filter).is_some()
     }
 
+    /// Whether there is one with this filter whose messages wait in memory.
+    pub(super) fn waits_in_memory(&self, filter: &TopicFilter) -> bool {
+        self.filters.get(filter).is_some_and(|granted| granted.qos != Qos::AtMostOnce)
+    }
+
     /// How many of them streams keep.
     pub(super) fn count_durable(&self) -> usize {
         self.durable.len()

@@ -5,8 +5,9 @@
 
 use std::sync::Arc;
 
-use super::super::Qos;
+use super::super::{Qos, Reason};
 use super::Talk;
+use super::grants::Durable;
 use super::message::{Around, Message, NotWritten, Source};
 use super::queue::Held;
 use crate::broker::{Feed, Record};
@@ -37,7 +38,9 @@ impl Talk {
         let Some(granted) = self.grants.of_stream(&feed.filter) else { return PutKept::Done };
         let qos = granted.qos.min(record.payload.qos().unwrap_or(Qos::ExactlyOnce));
         let identifiers: Box<[u32]> = granted.identifier.into_iter().collect();
-        if attempt > 1 && self.sent_before.remove(&(feed.consumer.clone(), record.seq)) {
+        // Its consumer may begin anew several times before something new comes.
+        let sent_before = self.sent_before.get(&feed.consumer);
+        if attempt > 1 && sent_before.is_some_and(|sent| sent.contains(&record.seq)) {
             return PutKept::Done;
         }
         if style.expiry_left(record.payload) == Some(0) {
@@ -48,6 +51,7 @@ impl Talk {
             self.feeds_wait = true;
             return PutKept::NoRoom;
         }
+        self.note_kept(feed, (record.seq, attempt));
         let around = Around { dup: false, qos, retain: false, id: None, identifiers: &identifiers };
         let put = if qos == Qos::AtMostOnce {
             style.put_record(record, around, paid, gathered)
@@ -79,13 +83,88 @@ impl Talk {
     }
 
     /// Notes what is on its way, now that its consumers begin anew: to them it is due again, and to
-    /// the client it was sent, or is about to be with its number.
+    /// the client it was sent, or is about to be with its number. What was noted before may still
+    /// come: it was acknowledged when it was due again already.
     pub(super) fn note_sent(&mut self) {
-        let of_streams = self.outgoing.messages().filter_map(|message| match &message.source {
-            Source::Log(feed, seq) => Some((feed.consumer.clone(), *seq)),
-            _ => None,
+        for message in self.outgoing.messages() {
+            if let Source::Log(feed, seq) = &message.source {
+                self.sent_before.entry(feed.consumer.clone()).or_default().insert(*seq);
+            }
+        }
+    }
+
+    /// Gives up what is on its way from a consumer that the session does not have any more: the
+    /// client may have lost the right to it.
+    pub(crate) fn give_up_of(&mut self, durable: &Durable) {
+        self.outgoing.give_up_each(|message| match &message.source {
+            Source::Log(feed, _) => feed.consumer.as_ref() == Some(&durable.consumer),
+            _ => false,
         });
-        self.sent_before = of_streams.collect();
+    }
+
+    /// Notes a message that is sent. While the dispatcher is asked to let a consumer begin anew,
+    /// what comes by the feed before is due again behind that.
+    fn note_kept(&mut self, feed: &Feed, (seq, attempt): (u64, u32)) {
+        if !self.asked.is_empty() {
+            self.sent_before.entry(feed.consumer.clone()).or_default().insert(seq);
+        } else if attempt == 1 {
+            // All that is due again comes before what is new.
+            self.sent_before.remove(&feed.consumer);
+        }
+    }
+
+    /// Whether a message of a stream may be sent now: otherwise there is no need to read one.
+    pub(crate) fn has_room_for_kept(&mut self) -> bool {
+        let has_room = self.has_room();
+        self.feeds_wait |= !has_room;
+        has_room
+    }
+
+    /// The message of a stream that is to be sent again, and the feed by which it came.
+    pub(crate) fn to_read(&self) -> Option<(Arc<Feed>, u64)> {
+        match &self.owed.as_ref()?.source {
+            Source::Log(feed, seq) => Some((feed.clone(), *seq)),
+            _ => None,
+        }
+    }
+
+    /// Adds that message, now that it was read; `None` where its stream does not keep it any more.
+    /// It may take as much memory as `paid`.
+    pub(crate) fn put_again(
+        &mut self,
+        record: Option<&Record<'_>>,
+        paid: usize,
+        gathered: &mut WriteBatch,
+    ) -> PutKept {
+        let Some(owed) = self.owed.take() else { return PutKept::Done };
+        let Some(record) = record else {
+            let message = owed.id.and_then(|id| self.outgoing.give_up(id));
+            gathered.charges.extend(message.and_then(Message::let_go));
+            return PutKept::Done;
+        };
+        match self.style.put_record(record, owed.around(true), paid, gathered) {
+            Err(NotWritten::NeedsMemory(bytes)) => {
+                self.owed = Some(owed);
+                return PutKept::Claim(bytes);
+            }
+            put => self.note_again(&owed, put, gathered),
+        }
+        PutKept::Done
+    }
+
+    /// A stream cannot be read now: the connection ends, and nothing is acknowledged for that.
+    pub(crate) fn cannot_read(&mut self) {
+        self.owed = None;
+        self.end(Reason::UNSPECIFIED);
+    }
+
+    /// The consumer of a feed was removed: where it is the session's own, the client would be told
+    /// of nothing more, so the connection ends.
+    pub(crate) fn lose_consumer(&mut self, feed: &Feed) {
+        let own = self.grants.durable(&feed.filter).map(|durable| &durable.consumer);
+        if own == feed.consumer.as_ref() {
+            self.end(Reason::ADMINISTRATIVE);
+        }
     }
 
     /// Whether there may be room for messages of streams that have waited for some; it is asked

@@ -115,8 +115,8 @@ pub(super) enum NotWritten {
     Failed,
     /// It takes so much memory to write it.
     NeedsMemory(usize),
-    /// Its stream does not keep it any more, or cannot read it.
-    Gone,
+    /// Its stream is to be read for it, which waits for a disk.
+    NeedsRead,
 }
 
 /// A payload as it is written.
@@ -175,9 +175,7 @@ impl Style {
                 let (topic, payload) = (stored.topic(), stored.payload());
                 self.put_payload(topic, payload, around, paid, gathered)
             }
-            Place::Log(feed, seq) => feed
-                .read_again(seq, |record| self.put_record(&record, around, paid, gathered))
-                .unwrap_or(Err(NotWritten::Gone)),
+            Place::Log(..) => Err(NotWritten::NeedsRead),
         }
     }
 

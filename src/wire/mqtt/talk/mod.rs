@@ -14,7 +14,7 @@ mod queue;
 mod tests;
 mod writing;
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 pub(crate) use answers::{Answer, Question};
@@ -69,7 +69,9 @@ pub(crate) struct Talk {
     feeds_wait: bool,
     feeds_may_go: bool,
     /// Messages of consumers, by their numbers, that are due again and were sent before.
-    sent_before: HashSet<(Option<Arc<str>>, u64)>,
+    sent_before: HashMap<Option<Arc<str>>, HashSet<u64>>,
+    /// Consumers whose subscriptions were refused.
+    refused: Vec<(TopicFilter, Durable)>,
     /// Whether what is done next was told before.
     is_told: bool,
     /// A delivery that the writer of an earlier connection had taken and not written.
@@ -141,7 +143,8 @@ impl Talk {
             asked: VecDeque::new(),
             feeds_wait: false,
             feeds_may_go: false,
-            sent_before: HashSet::new(),
+            sent_before: HashMap::new(),
+            refused: Vec::new(),
             is_told: false,
             saved: None,
             stale: 0,
@@ -163,6 +166,7 @@ impl Talk {
         self.waiting.iter_mut().for_each(Waiting::become_stale);
         (self.is_blocked, self.owed) = (false, None);
         (self.feeds_wait, self.feeds_may_go) = (false, false);
+        self.sent_before.clear();
         self.note_sent();
         // The client asks again for what it was not answered (MQTT 5, 4.4): an answer to what it
         // has asked before would be taken for one to that.
@@ -252,6 +256,7 @@ impl Talk {
             self.quick = quick;
         } else {
             self.asked.push_back(question);
+            self.note_sent();
         }
     }
 
@@ -259,11 +264,7 @@ impl Talk {
     /// subscription whose place it takes.
     pub(crate) fn grant(&mut self, subscribed: Subscribed) -> Option<Subscribed> {
         self.has_shared |= subscribed.group.is_some();
-        let before = self.grants.add(subscribed);
-        if before.as_ref().is_some_and(|before| before.durable.is_some()) {
-            self.note_sent();
-        }
-        before
+        self.grants.add(subscribed)
     }
 
     /// Says that a filter's messages are not wanted any more. Returns the subscription that there
@@ -285,6 +286,16 @@ impl Talk {
     /// Whether there is a subscription with this filter.
     pub(crate) fn has(&self, filter: &TopicFilter) -> bool {
         self.grants.has(filter)
+    }
+
+    /// Whether there is one with this filter whose messages wait in memory.
+    pub(crate) fn waits_in_memory(&self, filter: &TopicFilter) -> bool {
+        self.grants.waits_in_memory(filter)
+    }
+
+    /// Consumers whose subscriptions were refused, since this was asked.
+    pub(crate) fn take_refused(&mut self) -> Vec<(TopicFilter, Durable)> {
+        std::mem::take(&mut self.refused)
     }
 
     /// How many of them streams keep.

@@ -6,8 +6,8 @@ use super::super::session::Again;
 use super::super::{Ack, Kind, Qos, Reason, put_disconnect, put_suback, put_unsuback, reason_of};
 use super::Talk;
 use super::answers::{Answer, Question};
-use super::grants::Matched;
-use super::message::{Around, Message, NotWritten, Place, Style};
+use super::grants::{Matched, Subscribed};
+use super::message::{Around, Message, NotWritten, Owed, Place, Style};
 use super::queue::{Held, Published, Waiting, What, let_go};
 use crate::broker::{Chosen, Selection, Stored};
 use crate::codec::{Batch, Dialect, Tenths};
@@ -23,6 +23,8 @@ pub(crate) enum Next {
     Write,
     /// The next message takes so much memory.
     Claim(usize),
+    /// The next message is to be [read](Talk::to_read) again: it lies in a stream.
+    Read,
 }
 
 /// Why no more of a delivery was added.
@@ -130,11 +132,11 @@ impl Talk {
                     self.owed = Some(owed);
                     return Next::Claim(bytes);
                 }
-                Err(NotWritten::Gone) => {
-                    let message = owed.id.and_then(|id| self.outgoing.give_up(id));
-                    gathered.charges.extend(message.and_then(Message::let_go));
+                Err(NotWritten::NeedsRead) => {
+                    self.owed = Some(owed);
+                    return Next::Read;
                 }
-                put => self.note(owed.around(true).qos, put),
+                put => self.note_again(&owed, put, gathered),
             }
             *paid = 0;
         }
@@ -278,12 +280,26 @@ impl Talk {
         None
     }
 
+    /// Notes that a message was sent again. One that is too long now counts as one that has arrived.
+    pub(super) fn note_again(
+        &mut self,
+        owed: &Owed,
+        put: Result<(), NotWritten>,
+        gathered: &mut WriteBatch,
+    ) {
+        if put.is_err() {
+            let message = owed.id.and_then(|id| self.outgoing.give_up(id));
+            gathered.charges.extend(message.and_then(Message::let_go));
+        }
+        self.note(owed.around(true).qos, put);
+    }
+
     pub(super) fn note(&mut self, qos: Qos, put: Result<(), NotWritten>) {
         match put {
             Ok(()) => self.sent[usize::from(qos.byte())] += 1,
             Err(NotWritten::TooLong) => self.too_long += 1,
             Err(NotWritten::Failed) => self.failed += 1,
-            Err(NotWritten::NeedsMemory(_) | NotWritten::Gone) => {}
+            Err(NotWritten::NeedsMemory(_) | NotWritten::NeedsRead) => {}
         }
     }
 
@@ -401,8 +417,13 @@ impl Talk {
         let is_next = self.asked.front_mut().is_some_and(|asked| {
             asked.id.get() == token.0
                 && asked.next().is_some_and(|next| {
-                    let asked = next.as_ref().err().map(|asked| asked.wanted.as_str());
-                    !is_of_rights || asked == topic
+                    let is_it = |topic| {
+                        let asked = next.as_ref().err().map(|asked| &asked.wanted);
+                        asked.is_some_and(|asked| {
+                            asked.as_str() == topic || asked.filter.as_str() == topic
+                        })
+                    };
+                    topic.is_none_or(is_it)
                 })
         });
         if is_next {
@@ -427,8 +448,11 @@ impl Talk {
         let Some(question) = self.asked.front_mut() else { return };
         if let Some(filter) = question.next() {
             if let Err(asked) = filter {
-                self.grants.remove(&asked.wanted);
+                let refused = self.grants.remove(&asked.wanted);
                 asked.before.take().into_iter().for_each(|before| drop(self.grants.add(before)));
+                if let Some(Subscribed { filter, durable: Some(durable), .. }) = refused {
+                    self.refused.push((filter, durable));
+                }
             }
             *filter = Ok(reason);
         }
