@@ -32,7 +32,7 @@ pub use frame::frame;
 pub use http::http;
 pub use json::json;
 pub use login::login;
-pub use mqtt::mqtt;
+pub use mqtt::{mqtt, mqtt_mistakes, mqtt_peer};
 pub use pickle::pickle;
 pub use segment::segment;
 pub use topic::topic;

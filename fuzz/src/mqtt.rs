@@ -1,6 +1,7 @@
 //! What a client of MQTT sends, to packets.
 
 mod book;
+mod peer;
 
 use babelmq::Topic;
 use babelmq::internals::mqtt::{
@@ -10,6 +11,7 @@ use babelmq::internals::mqtt::{
 use babelmq::protocol::Limits;
 
 use crate::{Bound, linear};
+pub use peer::{mqtt_mistakes, mqtt_peer};
 
 /// Packets lie where they came, so nothing is allocated. A byte is the least bound that can be
 /// kept.
@@ -21,7 +23,8 @@ const LONGEST: usize = 1 << 16;
 
 /// The input is two bytes that say how the stream is cut, one with the version that was agreed on,
 /// and the stream. However it is cut, its packets are those of the whole stream. They are what
-/// rules that are written down again say, and what is written of them is read as the same.
+/// rules that are written down again say, and what rumqttc reads, and what is written of them is
+/// read as the same. The bytes also make other packets, see [`mqtt_peer`].
 pub fn mqtt(input: &[u8]) {
     let [cut, more, version, stream @ ..] = input else { return };
     let version = [None, Some(Version::V3_1), Some(Version::V3_1_1), Some(Version::V5)]
@@ -49,14 +52,16 @@ pub fn mqtt(input: &[u8]) {
         });
         match (book::packet(said, rest, LONGEST), read) {
             (Some(Some(length)), Ok(Some((packet, end)))) if at + length == end => {
-                let version = version.unwrap_or(Version::V5);
+                let version = connected(&packet).or(version).expect("the first is a CONNECT");
                 again(version, &packet);
+                peer::reads_the_same(version, &packet, &stream[at..end]);
             }
-            (None, Err(fault)) => assert!(!fault.to_string().is_empty()),
+            (None, Err(fault)) => peer::fault_is_told(version, rest, &fault),
             (Some(None), Ok(None)) => {}
             (expected, read) => panic!("{version:?}: {expected:?}, not {read:?}: {rest:02x?}"),
         }
     });
+    mqtt_peer(input);
 }
 
 /// What came of a stream.
@@ -201,7 +206,10 @@ fn publish_again(version: Version, publish: &Publish<'_>) {
 
 fn read(version: Version, bytes: &[u8]) -> Packet<'_> {
     match packet_at(bytes, 0, Some(version), usize::MAX) {
-        Ok(Some((packet, end))) if end == bytes.len() => packet,
+        Ok(Some((packet, end))) if end == bytes.len() => {
+            peer::reads_the_same(version, &packet, bytes);
+            packet
+        }
         other => panic!("{version:?}: {other:?}: {bytes:02x?}"),
     }
 }

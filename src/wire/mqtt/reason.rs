@@ -97,6 +97,21 @@ impl Reason {
     pub fn granted(self) -> u8 {
         self.0.min(Reason::UNSPECIFIED.0)
     }
+
+    /// What an UNSUBACK says of it (3.11.3), which has fewer words than SUBACK: none for a quota
+    /// and none for a shared subscription.
+    pub fn ended(self) -> Reason {
+        match self {
+            Reason::SUCCESS
+            | Reason::NO_SUBSCRIPTION_EXISTED
+            | Reason::UNSPECIFIED
+            | Reason::IMPLEMENTATION
+            | Reason::NOT_AUTHORIZED
+            | Reason::TOPIC_FILTER
+            | Reason::ID_IN_USE => self,
+            _ => Reason::IMPLEMENTATION,
+        }
+    }
 }
 
 impl fmt::Display for Reason {

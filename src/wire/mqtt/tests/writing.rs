@@ -121,7 +121,7 @@ fn words_are_left_out_where_they_do_not_fit() {
     out.clear();
     put_disconnect(&mut out, Reason::BUSY, Some("later"), 8).unwrap();
     put_disconnect(&mut out, Reason::BUSY, Some("later"), 64).unwrap();
-    assert_eq!(out, b"\xe0\x01\x89\xe0\x0a\x89\x08\x1f\0\x05later");
+    assert_eq!(out, b"\xe0\x02\x89\0\xe0\x0a\x89\x08\x1f\0\x05later");
 }
 
 #[test]
@@ -141,6 +141,31 @@ fn each_filter_is_answered_in_its_place() {
     put_unsuback(&mut out, Version::V3_1_1, id(1), &reasons, None, NO_LIMIT).unwrap();
     put_pingresp(&mut out);
     assert_eq!(out, [0xb0, 2, 0, 1, 0xd0, 0]);
+}
+
+#[test]
+fn an_unsuback_has_fewer_words_than_a_suback() {
+    let reasons = [
+        Reason::QUOTA,
+        Reason::SHARED,
+        Reason::TOPIC_FILTER,
+        Reason::NOT_AUTHORIZED,
+        Reason::NO_SUBSCRIPTION_EXISTED,
+    ];
+    let mut out = Vec::new();
+    put_unsuback(&mut out, Version::V5, id(1), &reasons, None, NO_LIMIT).unwrap();
+    assert_eq!(out, [0xb0, 8, 0, 1, 0, 0x83, 0x83, 0x8f, 0x87, 0x11]);
+    out.clear();
+    put_suback(&mut out, Version::V5, id(1), &reasons, None, NO_LIMIT).unwrap();
+    assert_eq!(out[5..7], [0x97, 0x9e]);
+}
+
+#[test]
+fn a_disconnect_has_a_length_of_its_properties() {
+    let mut out = Vec::new();
+    put_disconnect(&mut out, Reason::TAKEN_OVER, None, 4).unwrap();
+    assert_eq!(out, [0xe0, 2, 0x8e, 0]);
+    assert_eq!(put_disconnect(&mut out, Reason::BUSY, Some("later"), 3), Err(TooLong { size: 4 }));
 }
 
 #[test]

@@ -23,7 +23,9 @@ pub fn put_pingresp(out: &mut Vec<u8>) {
 /// Appends a DISCONNECT of MQTT 5, in which the broker says why it goes. Versions before have none:
 /// there a broker closes the connection without a word.
 ///
-/// A reason string that does not fit into `limit` bytes with the rest is left out.
+/// A reason string that does not fit into `limit` bytes with the rest is left out. The length of
+/// the properties is written even where there are none: it might be left out (3.14.2.2.1), but
+/// rumqttc waits for it.
 ///
 /// # Errors
 /// The packet is longer than `limit`; nothing is appended.
@@ -32,7 +34,7 @@ pub fn put_pingresp(out: &mut Vec<u8>) {
 /// # use babelmq::internals::mqtt::{Reason, put_disconnect};
 /// let mut out = Vec::new();
 /// put_disconnect(&mut out, Reason::TAKEN_OVER, None, usize::MAX)?;
-/// assert_eq!(out, [0xe0, 1, 0x8e]);
+/// assert_eq!(out, [0xe0, 2, 0x8e, 0]);
 /// # Ok::<(), babelmq::internals::mqtt::TooLong>(())
 /// ```
 pub fn put_disconnect(
@@ -44,9 +46,7 @@ pub fn put_disconnect(
     put_with_reason(reason_string, |text| {
         let mut parts = Parts::new(Kind::Disconnect);
         parts.byte(reason.0);
-        if let Some(text) = text {
-            parts.properties(|properties| properties.reason_string(Some(text)));
-        }
+        parts.properties(|properties| properties.reason_string(text));
         parts.put(out, limit)
     })
 }

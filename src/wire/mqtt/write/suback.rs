@@ -25,8 +25,8 @@ pub fn put_suback(
     put(out, Kind::Suback, version, id, &reasons, reason_string, limit)
 }
 
-/// Appends an UNSUBACK: for each filter, in the order of the UNSUBSCRIBE, what became of it.
-/// Versions before 5 are told nothing of it.
+/// Appends an UNSUBACK: for each filter, in the order of the UNSUBSCRIBE, what became of it, as far
+/// as such a packet has [a word for it](Reason::ended). Versions before 5 are told nothing of it.
 ///
 /// # Errors
 /// As for [`put_suback`].
@@ -39,7 +39,7 @@ pub fn put_unsuback(
     limit: usize,
 ) -> Result<(), TooLong> {
     let reasons: Vec<u8> =
-        reasons.iter().filter(|_| version.is_5()).map(|reason| reason.0).collect();
+        reasons.iter().filter(|_| version.is_5()).map(|reason| reason.ended().0).collect();
     put(out, Kind::Unsuback, version, id, &reasons, reason_string, limit)
 }
 
