@@ -267,7 +267,7 @@ impl Dispatcher {
             match step {
                 // Those that come together are told together.
                 Step::Clear(topic) => drop(self.forget(&topic)),
-                Step::Publish(batch) => self.publish_for(client, *batch, &queued),
+                Step::Publish(batch) => self.publish_for(client, batch, &queued),
                 Step::Settle(settle) => self.settle(client, *settle),
                 Step::Control(token, control) => {
                     if !self.control(client, token, control) {

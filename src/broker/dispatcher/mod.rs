@@ -507,7 +507,7 @@ impl Dispatcher {
                 tell(&asker, self.tree.get(&topic).map(|stored| stored.payload().to_payload()));
             }
             Query::Put(batch, asker) => {
-                let refused = self.publish(*batch, true);
+                let refused = self.publish(batch, true);
                 // No pong waits for it, but a flush does.
                 self.streams.forget_touched();
                 tell(

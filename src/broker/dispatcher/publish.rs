@@ -33,7 +33,7 @@ struct LeftOut<'a> {
 impl Dispatcher {
     /// Stores and delivers what one read of a client brought, and tells the client what was
     /// refused.
-    pub(super) fn publish_for(&mut self, client: ClientId, batch: Batch, queued: &Queued) {
+    pub(super) fn publish_for(&mut self, client: ClientId, batch: Box<Batch>, queued: &Queued) {
         let slot = self.by_id.get(&client).copied();
         // One that was cut off is told nothing any more, and is held to the limits all the same.
         let can_refuse = slot.is_some() || self.cut_off.contains(&client);
@@ -51,7 +51,11 @@ impl Dispatcher {
     /// Stores and delivers what one read brought. A message that the store has no room for is
     /// refused if the publisher can be told so, and stored otherwise: publishers learn that the
     /// store is full before they send more.
-    pub(super) fn publish(&mut self, mut batch: Batch, can_refuse: bool) -> Vec<(Token, Refusal)> {
+    pub(super) fn publish(
+        &mut self,
+        mut batch: Box<Batch>,
+        can_refuse: bool,
+    ) -> Vec<(Token, Refusal)> {
         let mut refused = Vec::new();
         let repeated = self.streams.repeated(&batch);
         let left_out = LeftOut { repeated: &repeated, refused: &mut refused };
@@ -74,7 +78,8 @@ impl Dispatcher {
         };
         batch.settle(recipients.len(), extra.cost());
         batch.publish_at(tenths);
-        let batch = Arc::new(batch);
+        // A kilobyte is moved once, and not from call to call.
+        let batch: Arc<Batch> = batch.into();
         let mut copies = Copies::default();
         for recipient in recipients {
             self.deliver(&batch, &mut copies, recipient);

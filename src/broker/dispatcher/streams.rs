@@ -351,7 +351,7 @@ impl Dispatcher {
                 let DeadLetter { batch, burial } = *letter;
                 self.streams.burial = Some(burial);
                 // What the broker publishes itself is not refused.
-                drop(self.publish(batch, false));
+                drop(self.publish(Box::new(batch), false));
                 self.streams.burial = None;
                 self.streams.forget_touched();
             }

@@ -259,7 +259,7 @@ fn a_batch_of_many_topics_stores_the_last_of_each() {
         BatchEntry::new((at % 40) as u32, Format::Pickle, &message, at < 150, None, None)
     });
     let batch = Batch::new(bytes, Document::new(), topics, messages.collect(), Limits::default());
-    let refused = dispatcher.publish(batch, true);
+    let refused = dispatcher.publish(Box::new(batch), true);
     // Ten topics found no room, in all the four rounds that were to be stored but the last, of
     // which 30 were.
     assert_eq!(refused.len(), 30);
@@ -351,10 +351,10 @@ fn messages_that_are_overtaken_in_their_batch_are_missing_nowhere() {
                     .map(|(_, refusal)| (refusal.code, refusal.topic.clone()))
                     .collect()
             };
-            let of_whole = told(whole.publish(batch(&messages), can_refuse));
+            let of_whole = told(whole.publish(Box::new(batch(&messages)), can_refuse));
             let of_single: Vec<_> = messages
                 .iter()
-                .flat_map(|message| told(single.publish(batch(&[*message]), can_refuse)))
+                .flat_map(|message| told(single.publish(Box::new(batch(&[*message])), can_refuse)))
                 .collect();
             assert_eq!(of_whole, of_single, "seed {seed}: {messages:?}");
             let left = |dispatcher: &Dispatcher| {

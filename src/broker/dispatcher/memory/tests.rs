@@ -100,7 +100,7 @@ fn message(topic: &Topic, text: &str) -> Batch {
 }
 
 fn publish(dispatcher: &mut Dispatcher, topic: &Topic, number: u64) -> Result<(), ErrorCode> {
-    let refused = dispatcher.publish(message(topic, &number.to_string()), true);
+    let refused = dispatcher.publish(Box::new(message(topic, &number.to_string())), true);
     refused.into_iter().next().map_or(Ok(()), |(_, refusal)| Err(refusal.code))
 }
 
@@ -311,7 +311,7 @@ fn what_is_handed_over_is_bounded_in_bytes() {
     }
     store.0.lock().longest = 0;
     for name in ["a", "b", "c"] {
-        dispatcher.publish(message(&topic(name), &"7".repeat(3 << 20)), true);
+        dispatcher.publish(Box::new(message(&topic(name), &"7".repeat(3 << 20))), true);
     }
     dispatcher.record();
     let handover = store_writer.handovers().try_recv().unwrap();
@@ -394,7 +394,7 @@ fn by_clocks() -> (Dispatcher, Arc<Mutex<Hands>>) {
 fn publish_for(dispatcher: &mut Dispatcher, name: &str, seconds: u32) {
     let topic = topic(name);
     let before = dispatcher.tree.get(&topic).map(|stored| stored.weight());
-    dispatcher.publish(message(&topic, "1"), true);
+    dispatcher.publish(Box::new(message(&topic, "1")), true);
     dispatcher.note_stored(topic.name(), Some(seconds), before.or(Some(1)), 1);
 }
 
@@ -600,7 +600,7 @@ fn publish_to_live(
     let topics = [topic(name)].into_iter().collect();
     let batch =
         Batch::new(b"1".to_vec(), Document::new(), topics, vec![published], Limits::default());
-    let refused = dispatcher.publish(batch, true);
+    let refused = dispatcher.publish(Box::new(batch), true);
     refused.into_iter().next().map_or(Ok(()), |(_, refusal)| Err(refusal.code))
 }
 

@@ -132,7 +132,7 @@ fn what_one_event_brings_to_mailboxes_does_not_pass_the_share() {
     });
     let limits = Limits::default();
     let batch = Batch::new(vec![b'1'; 600], Document::new(), topics, messages.collect(), limits);
-    dispatcher.publish(batch, true);
+    dispatcher.publish(Box::new(batch), true);
     let used = share.used();
     assert!((share.limit() / 2..share.limit()).contains(&used), "{used} are held");
     assert!(greedy.iter().all(|inbox| waiting(inbox) == ["reply", "mailbox"]));
@@ -156,10 +156,9 @@ fn a_consumer_that_keeps_up_is_not_taken_for_one_that_is_behind() {
     let limits = Limits::default();
     for _ in 0..3 {
         let payload = Payload::of_value("t", &Value::Str("x".repeat(200_000)), &limits).unwrap();
-        dispatcher.publish(
-            Batch::of_payload(Topic::parse("t").unwrap(), payload, (false, None), limits),
-            true,
-        );
+        let topic = Topic::parse("t").unwrap();
+        let batch = Batch::of_payload(topic, payload, (false, None), limits);
+        dispatcher.publish(Box::new(batch), true);
         dispatcher.pressure.forget_when();
         dispatcher.step(Event::Pressure);
         settle(&mut dispatcher);
@@ -185,7 +184,7 @@ fn selections_are_held_of_the_queues() {
     });
     let bytes = vec![b'1'; 2 * count];
     let batch = Batch::new(bytes, Document::new(), names, messages.collect(), Limits::default());
-    dispatcher.publish(batch, true);
+    dispatcher.publish(Box::new(batch), true);
     assert!(share.used() >= 2 * (4 * count - (4 << 10)), "{} are held", share.used());
     drop((slow, other));
     dispatcher.step(Event::Detach { client: ClientId(1) });

@@ -203,7 +203,7 @@ fn routes_that_are_forgotten_in_the_middle_of_a_batch_are_found_again() {
         messages.collect(),
         Limits::default(),
     );
-    dispatcher.publish(batch, true);
+    dispatcher.publish(Box::new(batch), true);
     let remembered = dispatcher.tree.remembered_routes();
     assert!((1..600 * 2_000).contains(&remembered), "{remembered}");
     assert_eq!(dispatcher.counts.delivered, 600 * 2_000 + 1);
