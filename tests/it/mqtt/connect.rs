@@ -61,6 +61,22 @@ fn a_second_connect_is_a_protocol_error() {
     assert_eq!(mqtt.next(), None);
 }
 
+/// A reset would destroy what the client was told last.
+#[test]
+fn a_client_that_goes_on_sending_can_read_why_its_connection_ended() {
+    let broker = start();
+    let mut mqtt = Mqtt::connect(&broker, V5, "amiss");
+    // A PINGRESP comes from a server only.
+    let pings = [0xc0, 0].repeat(1_000);
+    mqtt.send(&[&[0xd0, 0][..], &pings].concat());
+    let goodbye = mqtt.read();
+    assert_eq!((goodbye.kind(), goodbye.body[0]), ("DISCONNECT", reason::PROTOCOL_ERROR));
+    assert_eq!(mqtt.next(), None);
+    for sent in 0..500 {
+        mqtt.try_send(&pings).unwrap_or_else(|error| panic!("{error} after {sent}"));
+    }
+}
+
 /// One and a half times the keepalive is waited (MQTT 5, 3.1.2.10).
 #[test]
 fn a_client_that_is_silent_for_too_long_is_disconnected() {

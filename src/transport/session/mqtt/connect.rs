@@ -236,6 +236,7 @@ impl Session {
                 window: manner.windows.0,
                 keep_alive: (connect.keep_alive > 0).then_some(keep_alive),
                 heard: Instant::now(),
+                is_turned_out: false,
             });
         }
         if let Some(is_known) = goes_on {

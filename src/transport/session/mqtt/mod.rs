@@ -68,6 +68,8 @@ struct Known {
     keep_alive: Option<Duration>,
     /// When it was heard last.
     heard: Instant,
+    /// Whether it is told why the connection ends, while it may be sending.
+    is_turned_out: bool,
 }
 
 impl Session {
@@ -233,9 +235,11 @@ impl Session {
     }
 
     /// Says why the connection ends.
-    fn end_talk(&self, reason: Reason) {
-        if let Some(talk) = self.talk() {
-            talk.lock().end(reason);
+    fn end_talk(&mut self, reason: Reason) {
+        if let Some(known) = self.known_mut() {
+            known.talk.lock().end(reason);
+            // A client that is silent or does not read is not waited for.
+            known.is_turned_out = reason != Reason::KEEP_ALIVE && reason != Reason::QUOTA;
         }
     }
 

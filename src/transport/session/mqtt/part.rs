@@ -64,7 +64,7 @@ impl Session {
         self.let_go_of_refused();
         let Some(known) = self.mqtt.as_mut().and_then(|mqtt| mqtt.known.take()) else { return };
         let lasting = known.lasting();
-        let Known { talk, seat, inbox, will, expiry, written, .. } = known;
+        let Known { talk, seat, inbox, will, expiry, written, is_turned_out, .. } = known;
         let Some(seat) = seat else { return };
         talk.lock().end(Reason::SUCCESS);
         let is_kept = expiry > 0 && !inbox.is_overflowed() && !inbox.is_closed();
@@ -87,6 +87,14 @@ impl Session {
         // A writer that waits is to see that it is the end.
         let _ = self.events.send(Event::Wake { client: self.client });
         let fate = self.writer.take().map(|RunningWriter { ended, reading, fate }| {
+            if is_turned_out {
+                // Unread input would turn the end into a reset that destroys the DISCONNECT. The
+                // client's end of the connection ends this.
+                self.buffer.take(self.buffer.bytes().len());
+                self.buffer.release();
+                self.purse.note_buffer(0);
+                self.incoming.discard_for(GOODBYE);
+            }
             drop(reading);
             // Nothing is ever sent: the writer drops the other end. One whose peer takes nothing,
             // perhaps because it is gone, keeps nobody from the session: what it has not written
