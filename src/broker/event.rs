@@ -61,14 +61,9 @@ pub enum Event {
         /// Where it connects from.
         peer: Peer,
     },
-    /// The client of a connection is away, and the connection is kept for it: it is no member of
-    /// consumers any more, and everything else goes on.
-    Rest {
-        /// The connection.
-        client: ClientId,
-    },
-    /// The client of a connection is away; what is delivered is kept for it. Where connections share
-    /// messages, others come first until it is back.
+    /// The client of a connection is away; what is delivered is kept for it. It is no member of
+    /// consumers any more, and where connections share messages, others come first until it is
+    /// back.
     Away {
         /// The connection.
         client: ClientId,

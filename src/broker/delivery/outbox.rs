@@ -218,8 +218,8 @@ impl Outbox {
         self.send(Delivery::Feed(feed.clone()), Charge::default())
     }
 
-    /// Adds live messages; says whether the connection has published them itself, and of which group
-    /// it was chosen for them.
+    /// Adds live messages; says whether the connection has published them itself, and of which
+    /// group it was chosen for them.
     ///
     /// # Errors
     /// [`Undelivered`] if they do not fit, or the connection is gone; they were not added.

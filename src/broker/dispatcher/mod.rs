@@ -200,12 +200,12 @@ impl Dispatcher {
                 }
                 self.set_away(client, false);
             }
-            Event::Rest { client } => {
+            Event::Away { client } => {
                 if let Some(&slot) = self.by_id.get(&client) {
                     self.leave_streams(slot, |_| true);
                 }
+                self.set_away(client, true);
             }
-            Event::Away { client } => self.set_away(client, true),
             Event::Wake { client } => {
                 if let Some(&slot) = self.by_id.get(&client) {
                     self.send(slot, Delivery::Wake);

@@ -139,8 +139,8 @@ impl Dispatcher {
         }
     }
 
-    /// Delivers to the member of a group that was chosen, and if it is gone by now, to others. Their
-    /// writers write a message by itself that nobody wanted in their dialect before.
+    /// Delivers to the member of a group that was chosen, and if it is gone by now, to others.
+    /// Their writers write a message by itself that nobody wanted in their dialect before.
     fn deliver_shared(&mut self, batch: &Arc<Batch>, recipient: Recipient) {
         let mut others = self.try_to_deliver(batch, recipient);
         while let Some(recipient) = others.pop() {

@@ -205,7 +205,8 @@ macro_rules! metrics {
                 stats.translated_in = std::array::from_fn(|from| {
                     std::array::from_fn(|to| read(&self.translated_in[from][to]))
                 });
-                stats.mqtt_by_qos = self.mqtt_by_qos.each_ref().map(|parts| parts.each_ref().map(read));
+                stats.mqtt_by_qos =
+                    self.mqtt_by_qos.each_ref().map(|parts| parts.each_ref().map(read));
                 let listeners = self.listeners.iter();
                 stats.listeners = listeners.map(|(url, open)| (url.clone(), read(open))).collect();
             }

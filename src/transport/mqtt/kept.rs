@@ -53,6 +53,8 @@ pub(in crate::transport) struct Kept {
     pub(in crate::transport) will: Option<DelayedWill>,
     /// What streams keep of it, if they do.
     pub(in crate::transport) lasting: Option<Lasting>,
+    /// The seconds that were written down with that, if it was.
+    pub(in crate::transport) written: Option<u32>,
     /// What it takes beside its deliveries.
     pub(in crate::transport) _memory: Claim,
     pub(in crate::transport) events: Sender<Event>,

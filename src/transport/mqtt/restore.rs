@@ -1,6 +1,7 @@
 //! Sessions that were there before the broker: they are known again before anybody connects.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use super::kept::{Stored, waited_until};
 use super::lasting::{CONSUMER, Lasting, SESSIONS};
@@ -16,11 +17,13 @@ pub(in crate::transport) fn restore(sessions: &Sessions, events: &Sender<Event>,
     let Ok(filter) = TopicFilter::parse(SESSIONS) else { return };
     let topics = answer(events, |reply| Query::Topics(filter, reply)).unwrap_or_default();
     let (mut known, mut names) = (HashSet::new(), HashSet::new());
+    let mut left_alone = Vec::new();
     for topic in topics {
         let id = topic.as_str().rsplit('/').next().unwrap_or_default().to_owned();
         let Some(payload) = ask(topic.clone()) else { continue };
         let Some(lasting) = Lasting::read(&id, &payload, &limits) else {
             tracing::warn!(%topic, "a session of an MQTT client is not understood, and left alone");
+            left_alone.push(format!("{CONSUMER}{id}-"));
             continue;
         };
         if !names.insert(lasting.name.clone()) {
@@ -40,7 +43,10 @@ pub(in crate::transport) fn restore(sessions: &Sessions, events: &Sender<Event>,
         // One whose thread waits for a disk keeps them until the next start.
         let consumers = asked.wait().map(|report| report.consumers).unwrap_or_default();
         let own = consumers.into_iter().filter(|entry| entry.name.starts_with(CONSUMER));
-        for consumer in own.map(|entry| entry.name).filter(|name| !known.contains(name)) {
+        let is_of_none = |name: &Arc<str>| {
+            !known.contains(name) && !left_alone.iter().any(|session| name.starts_with(session))
+        };
+        for consumer in own.map(|entry| entry.name).filter(is_of_none) {
             let stream = asked.stream().into();
             let _ = events.send(Event::Query(Query::Forget { stream, consumer }));
         }

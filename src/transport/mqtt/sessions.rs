@@ -62,8 +62,8 @@ impl Sessions {
         let _ = self.waker.set(waker);
     }
 
-    /// Ends the connection that has a session, which is told that it was taken over. Returns whether
-    /// there was one, when it has let go.
+    /// Ends the connection that has a session, which is told that it was taken over. Returns
+    /// whether there was one, when it has let go.
     ///
     /// # Errors
     /// Where it does not end in time.

@@ -20,8 +20,8 @@ may take nothing \
                          (write-timeout); ask again later, or start the broker with more memory";
 
 /// What a client is told whose answer will not come.
-pub(super) const STREAM_ENDED: &str = "the stream's thread has ended before it answered: the stream was \
-removed, or the broker is stopping";
+pub(super) const STREAM_ENDED: &str = "the stream's thread has ended before it answered: the \
+stream was removed, or the broker is stopping";
 
 impl Writer {
     /// Adds a delivery to the next write; what is too much for one write is written on the way.

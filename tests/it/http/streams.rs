@@ -121,7 +121,7 @@ fn a_client_is_told_with_what_it_consumes() {
     let it = told(&mut web);
     assert_eq!(it["consumes"], json!([member(2), follower]));
     assert_eq!((&it["consumes_count"], &it["subscription_count"]), (&json!(2), &json!(0)));
-    say(&mut consumer, r#"{"command":"ack","upto":2}"#);
+    consumer.send(Format::Json, br#"{"command":"ack","upto":2}"#);
     assert_eq!(consumer.next().number(), 3);
     assert_eq!(told(&mut web)["consumes"][0], member(1));
     until("it has kept it for too long", || told(&mut web)["consumes"][0] == member(0));

@@ -334,7 +334,7 @@ fn what_the_broker_does_not_remember_is_not_retained() {
     assert_eq!(late.subscribe("#", 0), 0);
 }
 
-/// From MQTT to MQTT the bytes are the same bytes, also of a document whose value is kept in others.
+/// From MQTT to MQTT the bytes are the same bytes, also of a document that is kept in others.
 #[test]
 fn a_document_goes_as_it_came() {
     const KIND: &str = "application/xml";

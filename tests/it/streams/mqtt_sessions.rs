@@ -258,8 +258,14 @@ fn a_session_that_ends_leaves_nothing_behind() {
     assert_eq!((written(&broker), consumers(&broker).len()), (1, 2));
     assert_eq!(mqtt.unsubscribe("orders/#").body.last(), Some(&0));
     until("one is left", || consumers(&broker).len() == 1);
-    // By another QoS, whose messages no stream keeps.
-    assert_eq!(mqtt.subscribe("orders/1", 2), 2);
+    // A stream goes on with what it keeps, whatever QoS is asked for then.
+    assert_eq!((mqtt.subscribe("orders/1", 2), consumers(&broker).len()), (1, 1));
+    assert_eq!((mqtt.subscribe("orders/1", 0), consumers(&broker).len()), (0, 1));
+    publish(&broker, "orders/1", &["of QoS 0"]);
+    let message = mqtt.message();
+    assert_eq!((&message.payload[..], message.qos), (&b"of QoS 0"[..], 0));
+    // By No Local, of which it knows nothing.
+    assert_eq!(mqtt.subscribe("orders/1", 5), 1);
     nothing(&broker);
     publish(&broker, "orders/1", &["plain"]);
     take(&mut mqtt, &["plain"]);

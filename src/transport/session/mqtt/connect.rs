@@ -187,10 +187,11 @@ impl Session {
         manner: &Manner,
         will: Option<Will>,
     ) -> io::Result<()> {
-        let (mut session, mut goes_on) = (None, None);
+        let (mut session, mut written, mut goes_on) = (None, None, None);
         let (inbox, fate) = match away {
             Some(Absent::Kept(kept)) => {
-                let Kept { client, inbox, fate, talk: known, lasting, .. } = *kept;
+                let Kept { client, inbox, fate, talk: known, lasting, written: before, .. } = *kept;
+                written = before;
                 session = lasting.map(|lasting| lasting.id);
                 goes_on = Some(true);
                 talk = known;
@@ -208,7 +209,7 @@ impl Session {
                     let lasting = stored.lasting;
                     let mut talk = talk.lock();
                     lasting.subscriptions.into_iter().for_each(|it| drop(talk.grant(it)));
-                    session = Some(lasting.id);
+                    (session, written) = (Some(lasting.id), Some(lasting.expiry));
                     goes_on = Some(false);
                 }
                 let (outbox, inbox) = self.new_outbox();
@@ -231,7 +232,7 @@ impl Session {
                 claimed: 0,
                 will,
                 expiry: connect.session_expiry,
-                written: goes_on.and(session.as_ref()).map(|_| 0),
+                written,
                 session: session.or_else(|| if is_kept { unheard_of() } else { None }),
                 window: manner.windows.0,
                 keep_alive: (connect.keep_alive > 0).then_some(keep_alive),

@@ -33,10 +33,12 @@ pub(super) struct Keeping<'a> {
 
 /// Whether a stream may keep what is asked for. It does not know who has published a message, and
 /// whether that was to be the last value; and a message that a client has half may not be known any
-/// more after a restart. What a group shares is given to one of those who are there.
-fn may_be_kept(subscribed: &Subscribed) -> bool {
+/// more after a restart, so QoS 2 is for memory. What a stream `keeps` already stays there,
+/// whatever QoS is asked for: what waits there would be lost. What a group shares is given to one of
+/// those who are there.
+fn may_be_kept(subscribed: &Subscribed, keeps: bool) -> bool {
     let granted = &subscribed.granted;
-    granted.qos == Qos::AtLeastOnce
+    (keeps || granted.qos == Qos::AtLeastOnce)
         && !granted.no_local
         && !granted.retain_as_published
         && subscribed.group.is_none()
@@ -48,15 +50,13 @@ impl Keeping<'_> {
         &self,
         wanted: impl Iterator<Item = &'a Subscribed> + Clone,
     ) -> Vec<Option<Arc<str>>> {
-        let may_be = |subscribed: &Subscribed| self.session.is_some() && may_be_kept(subscribed);
-        let filters: Vec<_> = wanted
-            .clone()
-            .filter(|it| may_be(it))
-            .map(|it| {
-                let durable = self.talk.lock().durable(&it.filter).cloned();
-                (it.filter.clone(), durable.map(|durable| durable.stream))
-            })
-            .collect();
+        let stream = |it: &Subscribed| {
+            self.talk.lock().durable(&it.filter).map(|durable| durable.stream.clone())
+        };
+        let may_be =
+            |it: &Subscribed| self.session.is_some() && may_be_kept(it, stream(it).is_some());
+        let of_streams = wanted.clone().filter(|it| may_be(it));
+        let filters: Vec<_> = of_streams.map(|it| (it.filter.clone(), stream(it))).collect();
         let mut found = Vec::new();
         if !filters.is_empty() {
             let (reply, answer) = bounded(1);
@@ -214,7 +214,10 @@ impl Session {
         if !steps.is_empty() {
             self.send(steps, cost);
         }
+        let is_as_written = known.written == Some(known.expiry) && left.is_empty();
         left.into_iter().for_each(|durable| forget(durable, &self.events));
-        self.write_down();
+        if !is_as_written {
+            self.write_down();
+        }
     }
 }

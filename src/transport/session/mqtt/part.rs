@@ -64,7 +64,7 @@ impl Session {
         self.let_go_of_refused();
         let Some(known) = self.mqtt.as_mut().and_then(|mqtt| mqtt.known.take()) else { return };
         let lasting = known.lasting();
-        let Known { talk, seat, inbox, will, expiry, written, is_turned_out, .. } = known;
+        let Known { talk, seat, inbox, will, expiry, mut written, is_turned_out, .. } = known;
         let Some(seat) = seat else { return };
         talk.lock().end(Reason::SUCCESS);
         let is_kept = expiry > 0 && !inbox.is_overflowed() && !inbox.is_closed();
@@ -105,13 +105,13 @@ impl Session {
             }
             fate
         });
-        if let Some(lasting) = lasting.as_ref().filter(|_| expiry > 0) {
-            // What is on its way to the client waits with its streams.
-            let _ = self.events.send(Event::Rest { client: self.client });
-            if written.is_some_and(|seconds| seconds != expiry) {
-                // What cannot be written stays as it was: the time alone is another.
-                let _ = lasting.write(&self.events, &self.shared.config);
-            }
+        // What cannot be written stays as it was: the time alone is another.
+        if let Some(lasting) = &lasting
+            && expiry > 0
+            && written.is_some_and(|seconds| seconds != expiry)
+            && lasting.write(&self.events, &self.shared.config).is_ok()
+        {
+            written = Some(expiry);
         }
         let memory =
             if is_kept { memory_to_keep(self.shared.memory.of(Use::Connections)) } else { None };
@@ -135,6 +135,7 @@ impl Session {
                     until,
                     will: delayed,
                     lasting,
+                    written,
                     _memory,
                     events,
                 })))

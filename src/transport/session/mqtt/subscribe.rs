@@ -3,7 +3,7 @@
 use super::keeping::{Keeping, leaving, subscribing};
 use crate::broker::sync::Mutex;
 use crate::broker::{Control, Step};
-use crate::protocol::{Limits, Token};
+use crate::protocol::{Limits, Qos, Token};
 use crate::wire::MqttFormat;
 use crate::wire::mqtt::{
     Asked, Durable, Fault, Granted, Kind, Publishes, Question, Reason, RetainHandling, Subscribe,
@@ -58,6 +58,11 @@ pub(super) fn subscribe(
     let wanted = wanted.into_iter().zip(streams).zip(question.pending());
     for (((mut subscribed, with_values), stream), pending) in wanted {
         subscribed.durable = stream.and_then(|stream| keeping.consumer(&subscribed, stream));
+        if subscribed.durable.is_some() {
+            let most = &mut subscribed.granted.qos;
+            *most = Qos::AtLeastOnce.min(*most);
+            pending.reason = Reason(most.byte());
+        }
         let filter = subscribed.filter.clone();
         let before = keeping.talk.lock().grant(subscribed.clone());
         let goes_on = before.as_ref().is_some_and(|before| before.durable == subscribed.durable);

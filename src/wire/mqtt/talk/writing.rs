@@ -280,7 +280,8 @@ impl Talk {
         None
     }
 
-    /// Notes that a message was sent again. One that is too long now counts as one that has arrived.
+    /// Notes that a message was sent again. One that is too long now counts as one that has
+    /// arrived.
     pub(super) fn note_again(
         &mut self,
         owed: &Owed,
