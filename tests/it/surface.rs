@@ -226,6 +226,8 @@ mod errors {
         config.store.values = 0;
         let broker = Broker::start(config).unwrap();
         let mut queue = JsonQueue::builder("t").address(broker.local_addr()).producer().unwrap();
+        // From a client that has asked for nothing yet, one read is stored rather than refused.
+        queue.flush().unwrap();
         queue.push(&1).unwrap();
         let refused = queue.flush().unwrap_err();
         assert_eq!(refused.code(), Some(ErrorCode::StoreFull));
