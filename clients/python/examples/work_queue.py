@@ -13,13 +13,12 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import time
-from multiprocessing.queues import Queue as Results
-from typing import Any
+from multiprocessing.connection import Connection, wait
 
 import babelmq
 
 
-def work(name: str, address: str | None, pause: float, results: Results[Any]) -> None:
+def work(name: str, address: str | None, pause: float, results: Connection) -> None:
     """Works at orders until the process ends."""
     with babelmq.JSONQueue.consumer(
         "orders", consumer="billing", start="all", window=4, address=address
@@ -28,7 +27,7 @@ def work(name: str, address: str | None, pause: float, results: Results[Any]) ->
             # The end of the `with` acknowledges; an exception gives the order back.
             with queue.pull_one() as message:
                 time.sleep(pause)
-                results.put((name, message.value["order"], message.attempt))
+                results.send((name, message.value["order"], message.attempt))
 
 
 def main() -> None:
@@ -42,15 +41,19 @@ def main() -> None:
     arguments = parser.parse_args()
 
     context = multiprocessing.get_context("spawn")
-    results: Results[Any] = context.Queue()
+    # Each worker has a pipe of its own: who is killed amid a write leaves no lock behind.
+    pipes = {name: context.Pipe(duplex=False) for name in ("ann", "bob", "eve")}
     workers = {
         name: context.Process(
-            target=work, args=(name, arguments.address, arguments.pause, results), daemon=True
+            target=work, args=(name, arguments.address, arguments.pause, sender), daemon=True
         )
-        for name in ("ann", "bob", "eve")
+        for name, (_, sender) in pipes.items()
     }
-    for worker in workers.values():
-        worker.start()
+    results: list[Connection] = []
+    for name, (receiver, sender) in pipes.items():
+        workers[name].start()
+        sender.close()
+        results.append(receiver)
     with babelmq.JSONQueue.producer(
         "orders/new", reliable=True, address=arguments.address
     ) as producer:
@@ -59,11 +62,17 @@ def main() -> None:
 
     done: set[int] = set()
     while len(done) < arguments.orders:
-        name, order, attempt = results.get(timeout=60)
-        again = f", attempt {attempt}" if attempt > 1 else ""
-        print(f"{name} has done order {order}{again}", flush=True)
-        done.add(order)
-        if len(done) == arguments.orders // 3 and workers["bob"].is_alive():
+        for ready in wait(results, timeout=60):
+            assert isinstance(ready, Connection)
+            try:
+                name, order, attempt = ready.recv()
+            except EOFError:
+                results.remove(ready)
+                continue
+            again = f", attempt {attempt}" if attempt > 1 else ""
+            print(f"{name} has done order {order}{again}", flush=True)
+            done.add(order)
+        if len(done) >= arguments.orders // 3 and workers["bob"].is_alive():
             workers["bob"].kill()
             print("bob was killed", flush=True)
     print(f"{len(done)} orders are done", flush=True)

@@ -50,10 +50,11 @@ def test_a_work_queue_of_which_one_worker_is_killed(orders: RealBroker) -> None:
         line.split(" done ")[1].split(",")[0] for line in lines if " done " in line
     }
     after = lines[lines.index("bob was killed") + 1 :]
-    # What bob had put down before may be read after it.
-    assert sum(line.startswith("bob") for line in after) <= 2
+    # What bob had done before may be read after it: no more than he had in his hands.
+    assert sum(line.startswith("bob") for line in after) <= 4
+    # The other two were killed as well, and had as many each.
     with JSONQueue.consumer("orders", consumer="billing", address=orders.address) as queue:
-        assert queue.pending is not None and queue.pending <= 2
+        assert queue.pending is not None and queue.pending <= 8
 
 
 def test_an_outbox(orders: RealBroker, tmp_path: Path) -> None:
