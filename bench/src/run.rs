@@ -163,9 +163,7 @@ impl Peers {
             gib: self.gib,
             versions: &versions,
             command_lines: &command_lines.collect::<Vec<_>>(),
-            call: std::env::args()
-                .skip(1)
-                .fold("bench".to_owned(), |call, word| call + " " + &word),
+            call: call(),
         };
         println!("{}", report.markdown());
         if let Some(folder) = &self.out {
@@ -268,4 +266,16 @@ impl Peers {
         bar.finish_and_clear();
         Ok(results)
     }
+}
+
+/// How it was called. What lies in the folder where that was is named from there: where this
+/// machine has the folder tells nobody anything.
+fn call() -> String {
+    let folder = std::env::current_dir().unwrap_or_default();
+    let from_there = |word: String| match std::path::Path::new(&word).strip_prefix(&folder) {
+        Ok(path) => path.display().to_string(),
+        Err(_) => word,
+    };
+    let words = std::env::args().skip(1).map(from_there);
+    words.fold("bench".to_owned(), |call, word| call + " " + &word)
 }

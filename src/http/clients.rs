@@ -159,7 +159,8 @@ mod tests {
         assert_eq!(
             around(&report(&[1_000])),
             "{\"clients\":[{\"id\":7,\"peer\":\"127.0.0.1:4242\",\"user\":\"ada\",\
-             \"protocol\":\"tcp\",\"connected\":true,\"subscriptions\":[{\"filter\":\"long\",\"format\":\"xml\",\
+             \"protocol\":\"tcp\",\"connected\":true,\
+             \"subscriptions\":[{\"filter\":\"long\",\"format\":\"xml\",\
              \"overflow\":\"latest\",\"waiting\":1,\"dropped\":2}],\"subscription_count\":30,\
              \"waiting_messages\":3,\"waiting_bytes\":4,\"delivered\":5,\"dropped\":6,\
              \"slow\":true}],\"next\":7}"

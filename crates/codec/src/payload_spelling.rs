@@ -2,8 +2,8 @@
 //! bytes.
 //!
 //! ```text
-//! bits of the byte   0, 1, 3, 4 and 7 as PayloadKind has them; 5 whether there are properties; 6 is
-//!                    for whoever keeps it, and 2 is nought
+//! bits of the byte   0, 1, 3, 4 and 7 as PayloadKind has them; 5 whether there are properties;
+//!                    6 is for whoever keeps it, and 2 is nought
 //! then               with properties only: how long they are (4 bytes, little-endian), and they
 //! then               the bytes of the payload
 //! ```

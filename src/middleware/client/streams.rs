@@ -71,9 +71,9 @@ impl Client {
         self.settle(origin, Settle::Ack)
     }
 
-    /// Ends a subscription of a stream, and no other of this filter: what is consumed under a name, or
-    /// where none is given what follows a stream. [`Arrival::Cancelled`](super::Arrival::Cancelled)
-    /// is the end of what it sends.
+    /// Ends a subscription of a stream, and no other of this filter: what is consumed under a name,
+    /// or where none is given what follows a stream.
+    /// [`Arrival::Cancelled`](super::Arrival::Cancelled) is the end of what it sends.
     ///
     /// # Errors
     /// A broken connection.

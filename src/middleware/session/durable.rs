@@ -47,8 +47,8 @@ impl<W: Wire> Session<W> {
         }
     }
 
-    /// Notes where a follower begins: one that loses its connection before the first message goes on
-    /// from there.
+    /// Notes where a follower begins: one that loses its connection before the first message goes
+    /// on from there.
     pub(super) fn begin_following(&mut self, next: Option<u64>) {
         self.seen = self.seen.or(next.and_then(|next| next.checked_sub(1)));
     }

@@ -403,8 +403,8 @@ fn a_filter_wider_than_the_stream_is_plain() {
     assert!(consumers(&broker).is_empty());
 }
 
-/// A session is a member of its groups again. What a group gives with QoS 1 waits in memory, so with
-/// that a session does not survive.
+/// A session is a member of its groups again. What a group gives with QoS 1 waits in memory, so
+/// with that a session does not survive.
 #[test]
 fn a_session_is_in_its_groups_after_a_restart() {
     let folder = scratch("mqtt-groups");

@@ -196,7 +196,8 @@ fn report_lost(stream: &str, consumer: &str, wrong: &str) -> bool {
         "what was written down of this consumer is damaged, and with it which messages it has \
          acknowledged. It is left out until somebody subscribes under its name, and then begins \
          with the first message that the stream keeps, so that it misses none. If it is not to get \
-         again what it has done: `babelmq consumer rm` before, or `babelmq consumer reset` behind it"
+         again what it has done: `babelmq consumer rm` before, or `babelmq consumer reset` behind \
+         it"
     );
     true
 }

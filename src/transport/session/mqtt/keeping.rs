@@ -34,8 +34,8 @@ pub(super) struct Keeping<'a> {
 /// Whether a stream may keep what is asked for. It does not know who has published a message, and
 /// whether that was to be the last value; and a message that a client has half may not be known any
 /// more after a restart, so QoS 2 is for memory. What a stream `keeps` already stays there,
-/// whatever QoS is asked for: what waits there would be lost. What a group shares is given to one of
-/// those who are there.
+/// whatever QoS is asked for: what waits there would be lost. What a group shares is given to one
+/// of those who are there.
 fn may_be_kept(subscribed: &Subscribed, keeps: bool) -> bool {
     let granted = &subscribed.granted;
     (keeps || granted.qos == Qos::AtLeastOnce)
