@@ -30,6 +30,7 @@ fn a_consumer_gets_what_was_published_while_it_was_away() {
     assert!(fields["time"].ends_with('Z') && !fields.contains_key("attempt"), "{fields:?}");
     consumer.ack_all([1]);
     drop(consumer);
+    producer.until_nobody_consumes();
     producer.publish("orders/1", [11, 12]);
     let mut consumer = Json::connect(&broker);
     assert_eq!(consumer.consume("orders", "billing", "").field("pending"), "2");

@@ -26,6 +26,7 @@ use babelmq::{
     Broker, BrokerHandle, Config, Format, Fsync, Storage, StreamDefinition, TopicFilter,
 };
 
+use crate::support::process::until;
 use crate::support::{Client, Frame, config};
 
 /// A directory of its own for a test.
@@ -136,5 +137,14 @@ impl Json {
     fn list(&mut self, body: &str) -> Vec<serde_json::Value> {
         let answer = self.ask(body);
         serde_json::from_str(&answer.message()).unwrap()
+    }
+
+    /// Waits until nobody consumes under any name: the broker sees the end of a connection when
+    /// its session does, and delivers to it until then.
+    fn until_nobody_consumes(&mut self) {
+        until("the members are gone", || {
+            let consumers = self.list(r#"{"command":"consumers"}"#);
+            consumers.iter().all(|consumer| consumer["members"] == 0)
+        });
     }
 }
