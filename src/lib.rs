@@ -77,8 +77,8 @@ pub use babelmq_codec::{self as codec, protocol};
 #[cfg(feature = "broker")]
 pub use broker::{
     Backup, Change, ClientId, Expires, Fsync, Kept, METRICS, Metric, MetricKind, NoStore, Peer,
-    QueueLimits, Stats, Store, StoreError, StoreLimits, Stored, StreamDefinition, SubscriptionInfo,
-    Subtree, Unit, Unsaved,
+    QueueLimits, SharedTopics, Stats, Store, StoreError, StoreLimits, Stored, StreamDefinition,
+    SubscriptionInfo, Subtree, Unit, Unsaved,
 };
 pub use codec::{Dialect, Message, NotOfType, ScalarType};
 #[cfg(feature = "middleware")]

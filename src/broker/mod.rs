@@ -17,6 +17,7 @@ mod persist;
 mod retained;
 mod rights;
 mod routing;
+mod shared;
 mod stats;
 mod streams;
 pub(crate) mod sync;
@@ -46,6 +47,11 @@ pub use persist::{
 };
 pub use retained::{StoreLimits, Stored, Subtree};
 pub use rights::Rights;
+pub use shared::{
+    Arrived, Backbone, BackboneLine, FromBackbone, HowSettled, Incoming, JoinShared, NoBackbone,
+    Outgoing, Position, Room, SharedConsumer, SharedContent, SharedMessage, SharedPayload,
+    SharedPlan, SharedReport, SharedTopics, ToBackbone,
+};
 pub use stats::{
     CONSUMERS_TOLD, ConsumerNumbers, Counters, Durations, Histogram, METRICS, Metric, MetricKind,
     MqttWay, Number, Process, Report, SCRAPED, Sample, Samples, Started, Stats, StreamNumbers,
