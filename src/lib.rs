@@ -76,9 +76,9 @@ pub use babelmq_codec::{self as codec, protocol};
 
 #[cfg(feature = "broker")]
 pub use broker::{
-    Backup, Change, ClientId, Expires, Fsync, Kept, METRICS, Metric, MetricKind, NoStore, Peer,
-    QueueLimits, SharedTopics, Stats, Store, StoreError, StoreLimits, Stored, StreamDefinition,
-    SubscriptionInfo, Subtree, Unit, Unsaved,
+    Backbone, Backup, Change, ClientId, Expires, Fsync, Kept, METRICS, Metric, MetricKind, NoStore,
+    Peer, QueueLimits, SharedNumbers, SharedTopics, Stats, Store, StoreError, StoreLimits, Stored,
+    StreamDefinition, SubscriptionInfo, Subtree, Unit, Unsaved,
 };
 pub use codec::{Dialect, Message, NotOfType, ScalarType};
 #[cfg(feature = "middleware")]

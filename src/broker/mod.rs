@@ -49,8 +49,8 @@ pub use retained::{StoreLimits, Stored, Subtree};
 pub use rights::Rights;
 pub use shared::{
     Arrived, Backbone, BackboneLine, FromBackbone, HowSettled, Incoming, JoinShared, NoBackbone,
-    Outgoing, Position, Room, SharedConsumer, SharedContent, SharedMessage, SharedPayload,
-    SharedPlan, SharedReport, SharedTopics, ToBackbone,
+    Outgoing, Position, Room, Shared, SharedConsumer, SharedContent, SharedMessage, SharedNumbers,
+    SharedPayload, SharedPlan, SharedReport, SharedTopics, ToBackbone,
 };
 pub use stats::{
     CONSUMERS_TOLD, ConsumerNumbers, Counters, Durations, Histogram, METRICS, Metric, MetricKind,

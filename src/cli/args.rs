@@ -9,7 +9,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::failure::Failure;
 use super::logging::LogSettings;
-use crate::broker::{Fsync, QueueLimits, StoreLimits, StreamDefinition, Subtree};
+use crate::broker::{Fsync, QueueLimits, SharedTopics, StoreLimits, StreamDefinition, Subtree};
 use crate::protocol::{
     ClassPattern, Format, Limits, MAX_DEPTH, MAX_INT_DIGITS, MAX_TOPIC_BYTES, MAX_TOPIC_SEGMENTS,
     MAXIMUM_DECODED_SIZE, MAXIMUM_MAX_ENCODED, MAXIMUM_MAX_FRAME, PickleClasses, Start, Topic,
@@ -270,6 +270,20 @@ pub(super) struct Serve {
     #[arg(long, value_name = "NAME:RULE", value_parser = stream, env = "BABELMQ_STREAM")]
     stream: Vec<StreamDefinition>,
 
+    /// Topics that this broker shares with others in front of the same --backbone, as in orders/#,
+    /// or NAME=orders/# where their stream there is to be called NAME. It can be given more than
+    /// once; in the environment several are separated by commas.
+    #[arg(long, value_name = "FILTER", env = "BABELMQ_SHARED", value_delimiter = ',')]
+    shared: Vec<SharedTopics>,
+
+    /// Time that what is published to shared topics waits for a backbone that does not answer,
+    /// before it is refused.
+    #[arg(
+        long, value_name = "TIME", default_value = "10s", value_parser = time,
+        env = "BABELMQ_BACKBONE_WAIT",
+    )]
+    backbone_wait: Duration,
+
     /// Time to finish a frame that was begun, as in 10s or 500ms.
     #[arg(
         long, value_name = "TIME", default_value = "10s", value_parser = time,
@@ -351,6 +365,8 @@ impl Serve {
             store: StoreLimits { values: self.stored_values, bytes: self.stored_bytes },
             subtrees: self.subtree.clone(),
             streams: self.stream.clone(),
+            shared: self.shared.clone(),
+            backbone_wait: self.backbone_wait,
             fsync: self.fsync,
             fsync_interval: self.fsync_interval,
             max_connections: self.max_connections,

@@ -79,7 +79,7 @@ fn status(code: ErrorCode) -> u16 {
         ErrorCode::TooManyConnections
         | ErrorCode::TooManySubscriptions
         | ErrorCode::SlowConsumer => 429,
-        ErrorCode::MemoryFull => 503,
+        ErrorCode::MemoryFull | ErrorCode::BackboneUnavailable => 503,
         ErrorCode::StoreFull
         | ErrorCode::StreamFull
         | ErrorCode::StorageFailed

@@ -21,7 +21,7 @@ use super::publish::{Publish, write_message};
 use super::subscribe::{Subscribe, write_subscribe};
 use super::wire::{Json, Pickle, Xml, write_command};
 use crate::codec::{FrameField, Message};
-use crate::protocol::{Command, ErrorCode, Format, Topic, TopicFilter, Value};
+use crate::protocol::{Command, Format, Topic, TopicFilter, Value};
 pub use builder::ClientBuilder;
 pub use streams::StreamLimits;
 
@@ -284,9 +284,7 @@ impl Client {
         self.command(Format::Json, Command::Ping, &[("id", FrameField::Int(ping))])?;
         self.answer(|answered, arrival| match arrival {
             Arrival::Pong(_) if answered == ping => Ok(Ok(())),
-            Arrival::Refused(refused)
-                if answered == ping && refused.is(ErrorCode::StorageFailed) =>
-            {
+            Arrival::Refused(refused) if answered == ping && refused.is_of_ping() => {
                 Ok(Err(refused))
             }
             other => Err(other),
@@ -387,7 +385,7 @@ impl Client {
                 self.answered = id.as_ref().and_then(|id| id.parse().ok()).unwrap_or(self.answered);
             }
             // It is the answer to a ping, in the place of a pong.
-            Arrival::Refused(refused) if refused.is(ErrorCode::StorageFailed) => self.answered += 1,
+            Arrival::Refused(refused) if refused.is_of_ping() => self.answered += 1,
             // Another connection would come to no more.
             Arrival::Refused(refused) => {
                 let error = QueueError::from(refused.clone());

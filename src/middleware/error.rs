@@ -214,4 +214,11 @@ impl Refused {
     pub fn is(&self, code: ErrorCode) -> bool {
         self.code == code.as_str()
     }
+
+    /// Whether it answers a ping in the place of a pong: what was published before is not known to
+    /// be safe. Said of a topic it refuses a message.
+    pub(super) fn is_of_ping(&self) -> bool {
+        let codes = [ErrorCode::StorageFailed, ErrorCode::BackboneUnavailable];
+        self.topic.is_none() && codes.into_iter().any(|code| self.is(code))
+    }
 }

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use super::certificates::TlsFiles;
 use super::listen_url::ListenUrl;
-use crate::broker::{Fsync, QueueLimits, StoreLimits, StreamDefinition, Subtree};
+use crate::broker::{Fsync, QueueLimits, SharedTopics, StoreLimits, StreamDefinition, Subtree};
 use crate::protocol::{
-    DEFAULT_FRAME_TIMEOUT, DEFAULT_FSYNC_INTERVAL, DEFAULT_KEEPALIVE, DEFAULT_LOGIN_TIMEOUT,
-    DEFAULT_MAX_CONNECTIONS, DEFAULT_MAX_SUBSCRIPTIONS, DEFAULT_STOP_TIMEOUT,
-    DEFAULT_WRITE_TIMEOUT, Limits,
+    DEFAULT_BACKBONE_WAIT, DEFAULT_FRAME_TIMEOUT, DEFAULT_FSYNC_INTERVAL, DEFAULT_KEEPALIVE,
+    DEFAULT_LOGIN_TIMEOUT, DEFAULT_MAX_CONNECTIONS, DEFAULT_MAX_SUBSCRIPTIONS,
+    DEFAULT_STOP_TIMEOUT, DEFAULT_WRITE_TIMEOUT, Limits,
 };
 
 /// How a broker runs. Each field has a method of its name that sets it.
@@ -59,6 +59,11 @@ pub struct Config {
     /// Streams, beside those that the store keeps already; one of the same name takes the place of
     /// that. They need a store that keeps streams. Default: none.
     pub streams: Vec<StreamDefinition>,
+    /// Topics that the broker shares with others, by a backbone. Default: none.
+    pub shared: Vec<SharedTopics>,
+    /// Time that what is published to them waits for a backbone that does not answer, before it is
+    /// refused. Default 10 s.
+    pub backbone_wait: Duration,
     /// When last values are on the disk, where there is a store. Default [`Fsync::Interval`].
     pub fsync: Fsync,
     /// The interval. Default 1 s.
@@ -99,6 +104,8 @@ impl Default for Config {
             store: StoreLimits::default(),
             subtrees: Vec::new(),
             streams: Vec::new(),
+            shared: Vec::new(),
+            backbone_wait: DEFAULT_BACKBONE_WAIT,
             fsync: Fsync::default(),
             fsync_interval: DEFAULT_FSYNC_INTERVAL,
             max_connections: DEFAULT_MAX_CONNECTIONS,
@@ -194,6 +201,19 @@ impl Config {
     #[must_use]
     pub fn streams(self, streams: impl IntoIterator<Item = StreamDefinition>) -> Config {
         Config { streams: streams.into_iter().collect(), ..self }
+    }
+
+    /// Shares these topics with other brokers, by the backbone that it is
+    /// [started](crate::Broker::start_sharing) with.
+    #[must_use]
+    pub fn shared(self, topics: impl IntoIterator<Item = SharedTopics>) -> Config {
+        Config { shared: topics.into_iter().collect(), ..self }
+    }
+
+    /// Lets what is published to shared topics wait so long for a backbone that does not answer.
+    #[must_use]
+    pub fn backbone_wait(self, wait: Duration) -> Config {
+        Config { backbone_wait: wait, ..self }
     }
 
     /// Says when last values are on the disk.

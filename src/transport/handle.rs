@@ -12,7 +12,10 @@ use super::parked::Parked;
 use super::shared::Shared;
 use super::users::{AUDIT, UsersFileError, load_users};
 use crate::broker::sync::{Receiver, Sender, bounded};
-use crate::broker::{Announcer, Ending, Event, Query, RightLost, Stats, SubscriptionInfo, Unsaved};
+use crate::broker::{
+    Announcer, Ending, Event, Query, RightLost, SharedNumbers, Stats, StreamSummary,
+    SubscriptionInfo, Unsaved,
+};
 use crate::codec::{Batch, Document, Payload, to_value};
 use crate::protocol::{Refusal, Topic, TopicFilter, Value, check_writable};
 
@@ -223,6 +226,12 @@ impl BrokerHandle {
     pub fn list_subscriptions(&self, topic: &str) -> Result<Vec<SubscriptionInfo>, Refusal> {
         let topic = Topic::parse(topic)?;
         Ok(self.ask(|reply| Query::Subscriptions(topic, reply)).unwrap_or_default())
+    }
+
+    /// How it stands with the topics that the broker shares with others, by their streams.
+    pub fn shared_topics(&self) -> Vec<SharedNumbers> {
+        let streams = self.ask(Query::Streams).unwrap_or_default();
+        streams.iter().filter_map(StreamSummary::shared).collect()
     }
 
     /// The broker's counters.

@@ -26,8 +26,8 @@ use super::turns;
 use super::users::{Users, UsersFileError, load_users};
 use crate::broker::sync::{AtomicBool, Mutex, Receiver, Sender, bounded};
 use crate::broker::{
-    Announcer, BACKLOG_COST, Backlog, ClientId, Counters, Dispatcher, Event, Memory, NoStore,
-    Store, StoreError, StoreWriter, StreamsPlan,
+    Announcer, BACKLOG_COST, Backbone, Backlog, ClientId, Counters, Dispatcher, Event, Memory,
+    NoBackbone, NoStore, Shared as SharedBy, Store, StoreError, StoreWriter, StreamsPlan,
 };
 use crate::codec::BufferPool;
 
@@ -205,9 +205,21 @@ impl Broker {
     /// # Errors
     /// [`StartError`] where the address cannot be listened on, the store cannot be read, or a
     /// thread cannot be started. Nothing of the broker runs then.
-    pub fn start_with(
+    pub fn start_with(config: Config, store: Box<dyn Store>) -> Result<BrokerHandle, StartError> {
+        Broker::start_sharing(config, store, Box::new(NoBackbone))
+    }
+
+    /// The same of a broker that shares topics with others: what is published to
+    /// [`Config::shared`] goes to `backbone`, and is remembered and delivered when it comes back
+    /// from there, as what other brokers publish is.
+    ///
+    /// # Errors
+    /// [`StartError`] as above, and where the broker's own part of the backbone cannot be begun.
+    /// Whether there is a server is found out later: until then publishing waits.
+    pub fn start_sharing(
         mut config: Config,
         mut store: Box<dyn Store>,
+        backbone: Box<dyn Backbone>,
     ) -> Result<BrokerHandle, StartError> {
         hold_to_protection(&config)?;
         let tls = certificates(&config)?;
@@ -252,6 +264,8 @@ impl Broker {
         };
         let store_writer = dispatcher.keep_in(store, config.fsync, config.fsync_interval)?;
         dispatcher.open_streams(streams)?;
+        let mut shared_by = SharedBy::by(backbone, config.backbone_wait);
+        dispatcher.share_topics(&config.shared, &mut shared_by, &announcer, config.limits)?;
         let ending = dispatcher.ending();
         let shared = Arc::new(Shared {
             config,

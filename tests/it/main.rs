@@ -42,6 +42,7 @@ mod plain;
 mod protocol_doc;
 mod refusals;
 mod regressions;
+mod shared;
 mod snapshots;
 mod storage;
 mod stream_requests;

@@ -6,6 +6,7 @@
 
 #[cfg(feature = "tls")]
 pub mod authority;
+pub mod backbone;
 pub mod line;
 pub mod mqtt;
 pub mod process;

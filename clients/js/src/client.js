@@ -32,6 +32,8 @@ const MOST_REFUSED = 100;
 const FAREWELL = 5_000;
 /** Messages that getLast() may ask for. */
 const MOST_LAST = 10_000;
+/** What answers a ping in the place of a pong, where it names no topic. */
+const OF_PING = ["backbone-unavailable", "storage-failed"];
 const quote = JSON.stringify;
 
 export class Client extends EventTarget {
@@ -539,7 +541,7 @@ export class Client extends EventTarget {
     const isAbout = error.topic === undefined || error.topic === ask?.topic;
     if (error.code === "damaged") {
       this.dispatchEvent(new DamagedEvent(error));
-    } else if (ask?.command === "ping" && error.code === "storage-failed" && !error.topic) {
+    } else if (ask?.command === "ping" && OF_PING.includes(error.code) && !error.topic) {
       this.#asked.shift();
       if (ask.isFlush) ask.done.reject(error);
       else this.#onRefused(error);

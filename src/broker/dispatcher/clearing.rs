@@ -219,6 +219,7 @@ impl Dispatcher {
             None => Values::Behind(self.tree.mark()),
         };
         let rest = self.go_on_with(Rest { scope, values, until: self.tree.published() });
+        self.note_touched(Some(client), &Queued::nothing());
         let is_done = rest.is_none();
         if !is_done {
             self.clearings.begin(client, Clearing { rest, ..Clearing::default() });
@@ -239,7 +240,7 @@ impl Dispatcher {
                     break;
                 }
                 Some(None) => {}
-                Some(Some(topic)) => drop(self.forget(&topic)),
+                Some(Some(topic)) => drop(self.clear_or_share(&topic)),
             }
         }
         self.tell_gone();
@@ -266,7 +267,10 @@ impl Dispatcher {
             }
             match step {
                 // Those that come together are told together.
-                Step::Clear(topic) => drop(self.forget(&topic)),
+                Step::Clear(topic) => {
+                    self.clear_or_share(&topic);
+                    self.note_touched(Some(client), &queued);
+                }
                 Step::Publish(batch) => self.publish_for(client, batch, &queued),
                 Step::Settle(settle) => self.settle(client, *settle),
                 Step::Control(token, control) => {
@@ -294,6 +298,7 @@ impl Dispatcher {
         self.notices.begin_step();
         if let Some(rest) = clearing.rest.take() {
             clearing.rest = self.go_on_with(rest);
+            self.note_touched(Some(client), &Queued::nothing());
         } else if let Some((steps, queued)) = clearing.waiting.pop_front() {
             // One event of those that have waited; another filter may be among its steps.
             let steps = if clearing.has_left { without_filters(steps) } else { steps };

@@ -477,6 +477,8 @@ impl Dispatcher {
             || self.stored_cost() >= self.store.bytes
             || self.subtrees.any_full()
             || self.streams.any_closed()
+            // Whoever publishes to a shared topic may have to be told that it was refused.
+            || self.streams.are_shared()
             || self.checkpointer.as_mut().is_some_and(Checkpointer::is_behind);
         if full != self.store_full.load(Ordering::Relaxed) {
             self.store_full.store(full, Ordering::Relaxed);
@@ -515,7 +517,12 @@ impl Dispatcher {
                     refused.into_iter().next().map_or(Ok(()), |(_, refusal)| Err(refusal)),
                 );
             }
-            Query::Clear(topic, asker) => tell(&asker, self.clear(&topic)),
+            Query::Clear(topic, asker) => {
+                let is_cleared = self.clear_or_share(&topic);
+                self.tell_gone();
+                self.streams.forget_touched();
+                tell(&asker, is_cleared);
+            }
             Query::Subscriptions(topic, asker) => tell(&asker, self.subscriptions_to(&topic)),
             Query::Stats(asker) => tell(&asker, self.stats()),
             Query::Clients(clients, asker) => tell(&asker, self.reports(&clients)),

@@ -25,7 +25,8 @@ struct Where {
 
 /// The messages of a batch that are neither stored nor delivered.
 struct LeftOut<'a> {
-    /// For each message, whether its streams have it already; empty where none is.
+    /// For each message, whether its streams have it already, or the backbone gets it; empty where
+    /// that is none.
     repeated: &'a [bool],
     refused: &'a mut Vec<(Token, Refusal)>,
 }
@@ -57,16 +58,21 @@ impl Dispatcher {
         can_refuse: bool,
     ) -> Vec<(Token, Refusal)> {
         let mut refused = Vec::new();
-        let repeated = self.streams.repeated(&batch);
+        let mut repeated =
+            if self.streams.is_arriving { Vec::new() } else { self.streams.repeated(&batch) };
+        let repetitions = repeated.iter().filter(|repeated| **repeated).count();
+        let shares = self.share(&batch, &mut repeated, &mut refused);
+        let left = repeated.iter().filter(|left_out| **left_out).count();
+        let not_shared = refused.len();
         let left_out = LeftOut { repeated: &repeated, refused: &mut refused };
         let routes = self.route(&batch, can_refuse, left_out);
         let mut sharers = Sharers { groups: &mut self.groups, slots: &self.slots };
         let (recipients, selected) =
             sharers.recipients(&mut self.fanout, &mut batch, routes.as_deref());
-        let repeated = repeated.iter().filter(|repeated| **repeated).count();
-        self.counts.repeated += repeated as u64;
-        self.counts.published += (batch.messages().len() - refused.len() - repeated) as u64;
-        self.counts.store_refused += refused.len() as u64;
+        let no_room = refused.len() - not_shared;
+        self.counts.repeated += repetitions as u64;
+        self.counts.published += (batch.messages().len() - no_room - left) as u64;
+        self.counts.store_refused += no_room as u64;
         self.note_room();
         let is_copied = |recipient: &&Recipient| matches!(recipient.route.way, Way::Latest(_));
         let copies = recipients.iter().filter(is_copied).map(|recipient| recipient.messages).sum();
@@ -80,6 +86,7 @@ impl Dispatcher {
         batch.publish_at(tenths);
         // A kilobyte is moved once, and not from call to call.
         let batch: Arc<Batch> = batch.into();
+        self.hand_to_backbone(&batch, shares);
         let mut copies = Copies::default();
         for recipient in recipients {
             self.deliver(&batch, &mut copies, recipient);
@@ -182,7 +189,7 @@ impl Dispatcher {
         can_refuse: bool,
         LeftOut { repeated, refused }: LeftOut<'_>,
     ) -> Option<Arc<[Route]>> {
-        let closed = can_refuse && self.streams.any_closed();
+        let closed = can_refuse && !self.streams.is_arriving && self.streams.any_closed();
         let mut way = Where { routes: Arc::new([]), set: None, is_same: true };
         let mut last_topic = None;
         let mut place = None;
@@ -229,9 +236,13 @@ impl Dispatcher {
             } else if message.retain()
                 && let Err(refusal) = self.store(batch, index, topic, &mut place, can_refuse)
             {
-                refused.push((message.token(), refusal));
-                self.part_ways(&mut way, index);
-                continue;
+                if self.streams.is_arriving {
+                    self.cannot_remember(topic);
+                } else {
+                    refused.push((message.token(), refusal));
+                    self.part_ways(&mut way, index);
+                    continue;
+                }
             }
             if !is_routed {
                 is_routed = true;

@@ -7,8 +7,10 @@
 mod administer;
 mod append;
 mod consume;
+mod share;
 
 use std::collections::HashMap;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,7 +28,7 @@ use crate::broker::streams::{
 use crate::broker::sync::thread::JoinHandle;
 use crate::broker::sync::{Sender, bounded};
 use crate::codec::Dialect;
-use crate::protocol::{ErrorCode, Limits, Refusal, Reply, TopicFilter};
+use crate::protocol::{ErrorCode, Limits, Refusal, Reply, Topic, TopicFilter};
 
 pub(super) use consume::Consuming;
 
@@ -77,6 +79,14 @@ pub(super) struct Streams {
     pub(super) silent: HashMap<ClientId, Vec<Touched>>,
     /// The dead letter that is being published.
     burial: Option<Burial>,
+    /// Topics that brokers share, with the places of their streams.
+    shared: FilterMap<u32>,
+    /// What a message of a client may be, for those that are told that the backbone takes less.
+    shared_limits: Limits,
+    /// Whether what is being published has come back from the backbone.
+    pub(super) is_arriving: bool,
+    /// Topics of it that there was no room to remember.
+    unremembered: Vec<Topic>,
     watch: StreamsWatch,
 }
 
@@ -107,9 +117,9 @@ impl Stream {
         let _ = self.requests.send(Request { op: self.op, what });
     }
 
-    /// The ticket that waits for what was handed over up to `op`; `None` where that is done.
-    fn ticket(&mut self, op: u64, reach: Reach) -> Option<StreamTicket> {
-        let ticket = StreamTicket::new(self.state.clone(), op, reach);
+    /// The ticket that waits for what was handed over as these; `None` where that is done.
+    fn ticket(&mut self, ops: RangeInclusive<u64>, reach: Reach) -> Option<StreamTicket> {
+        let ticket = StreamTicket::new(self.state.clone(), ops, reach);
         if ticket.is_done() {
             return None;
         }
@@ -190,14 +200,15 @@ impl Streams {
     }
 }
 
-/// What a pong waits for: a stream, by its place, and the last thing that was handed to it.
-pub(super) type Touched = (u32, Reach, u64);
+/// What a pong waits for: a stream, by its place, and what was handed to it since the pong before,
+/// from the first to the last.
+pub(super) type Touched = (u32, Reach, RangeInclusive<u64>);
 
 /// Notes the last thing that was handed to a stream.
 fn note(all: &mut Vec<Touched>, place: u32, reach: Reach, op: u64) {
     match all.iter_mut().find(|touched| (touched.0, touched.1) == (place, reach)) {
-        Some((.., last)) => *last = op,
-        None => all.push((place, reach, op)),
+        Some((.., ops)) => *ops = *ops.start()..=op,
+        None => all.push((place, reach, op..=op)),
     }
 }
 
@@ -273,17 +284,21 @@ impl Dispatcher {
             (self.slots.len() - 1) as Slot
         });
         let filter = definition.filter.clone();
-        self.subscriptions.add(Subscription {
-            slot,
-            filter: filter.clone(),
-            // What is kept is what was published.
-            dialect: Dialect::Json,
-            way: Way::Stream(place as u32),
-            cleared: false,
-            limit: None,
-        });
-        self.subscriptions_changed();
-        self.streams.keep(&filter, place as u32);
+        if state.shared().is_some() {
+            self.streams.shared.insert(filter, place as u32);
+        } else {
+            self.subscriptions.add(Subscription {
+                slot,
+                filter: filter.clone(),
+                // What is kept is what was published.
+                dialect: Dialect::Json,
+                way: Way::Stream(place as u32),
+                cleared: false,
+                limit: None,
+            });
+            self.subscriptions_changed();
+            self.streams.keep(&filter, place as u32);
+        }
         let next = reader.next();
         let stream = Stream {
             definition,
@@ -352,10 +367,14 @@ impl Dispatcher {
                 self.streams.burial = Some(burial);
                 // What the broker publishes itself is not refused.
                 drop(self.publish(Box::new(batch), false));
-                self.streams.burial = None;
+                // A broker without streams keeps no dead letters: whoever subscribes has it now.
+                if let Some(Burial { to, consumer, seq }) = self.streams.burial.take() {
+                    let _ = to.send(Request { op: 0, what: What::Buried { consumer, seq } });
+                }
                 self.streams.forget_touched();
             }
             FromStream::Opened(opened) => self.opened(*opened),
+            FromStream::Arrived(arrival) => self.arrive(*arrival),
         }
     }
 
@@ -393,11 +412,14 @@ impl Dispatcher {
             && !client.touched.is_empty()
         {
             let waits_for_disk = self.streams.waits_for_disk();
-            for (place, touched, op) in std::mem::take(&mut client.touched) {
+            for (place, touched, ops) in std::mem::take(&mut client.touched) {
                 let Some(stream) = self.streams.at(place) else { continue };
                 let reach = if waits_for_disk { touched } else { Reach::Written };
-                if let Some(ticket) = stream.ticket(op, reach) {
-                    client.touched.push((place, touched, op));
+                if let Some(ticket) = stream.ticket(ops.clone(), reach) {
+                    // What was given up is said once.
+                    if !ticket.is_given_up() {
+                        client.touched.push((place, touched, ops));
+                    }
                     tickets.push(ticket);
                 }
             }
@@ -418,7 +440,7 @@ impl Dispatcher {
         let reach = if durable { Reach::All } else { Reach::Written };
         let streams = self.streams.all.iter_mut().flatten();
         let streams: Vec<StreamTicket> =
-            streams.filter_map(|stream| stream.ticket(stream.op, reach)).collect();
+            streams.filter_map(|stream| stream.ticket(stream.op..=stream.op, reach)).collect();
         match values {
             Some(values) => Some(values.and_streams(streams)),
             None if streams.is_empty() => None,

@@ -152,6 +152,11 @@ impl<T> FilterMap<T> {
         self.shapes.len()
     }
 
+    /// Whether there is no filter in it.
+    pub(in crate::broker) fn is_empty(&self) -> bool {
+        self.shapes.is_empty()
+    }
+
     /// What belongs to a filter.
     pub(crate) fn get_mut(&mut self, filter: &TopicFilter) -> Option<&mut T> {
         let shape = filter.shape();

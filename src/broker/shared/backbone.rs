@@ -214,7 +214,8 @@ pub enum FromBackbone {
         /// Why, for a person.
         reason: String,
     },
-    /// Messages of the stream, in its order.
+    /// Messages of the stream, in its order. The first comes as soon as there is a server, and may
+    /// have none.
     Arrived(Arrived),
     /// A member is one, or will not be.
     Joined {
@@ -260,7 +261,8 @@ pub struct Arrived {
     pub epoch: Arc<str>,
     /// The messages, ascending.
     pub messages: Vec<Incoming>,
-    /// The number of the last message that is known to be in the stream.
+    /// The number of the last message that is known to be still to come, or of the last of these
+    /// where none is.
     pub last: u64,
     /// What is dropped when they are no more in the way: until then a backbone holds back more.
     pub room: Room,

@@ -318,6 +318,8 @@ metrics! {
             "Messages handed to streams, counted for each stream.";
         repeated: Counter, Messages, "babelmq_messages_repeated_total",
             "Messages left out because their streams have one with the same id.";
+        shared_unremembered: Counter, Messages, "babelmq_shared_unremembered_total",
+            "Messages of shared topics that were delivered and not remembered, for want of room.";
     }
     now {
         subscriptions: Gauge, Subscriptions, "babelmq_subscriptions", "Subscriptions that exist.";
@@ -357,6 +359,21 @@ metrics! {
             "File descriptors that the process may have open.";
         process_cpu: Counter, Seconds, "process_cpu_seconds_total" by [] process_cpu,
             "Seconds of processors that the process has taken.";
+        shared_connected: Gauge, None, "babelmq_shared_connected" by ["stream"] shared_connected,
+            "1 where the stream of shared topics can be reached, and 0 where it cannot.";
+        shared_reconnects: Counter, Connections, "babelmq_shared_reconnects_total" by ["stream"]
+            shared_reconnects, "Times that the stream of shared topics could be reached again.";
+        shared_lag: Gauge, Messages, "babelmq_shared_lag_messages" by ["stream"] shared_lag,
+            "Messages of shared topics that are in the stream and not delivered here yet.";
+        shared_unconfirmed: Gauge, Messages, "babelmq_shared_unconfirmed_messages" by ["stream"]
+            shared_unconfirmed,
+            "Messages of shared topics that were published here and are not confirmed yet.";
+        shared_rejected: Counter, Messages, "babelmq_shared_rejected_total" by ["stream"]
+            shared_rejected, "Messages of the stream of shared topics that are none here: a topic \
+            or payload that cannot be read.";
+        shared_refused: Counter, Messages, "babelmq_shared_refused_total" by ["stream"]
+            shared_refused, "Messages of shared topics that were published here and refused, or \
+            given up.";
         stream_messages: Gauge, Messages, "babelmq_stream_messages" by ["stream"] stream_messages,
             "Messages that a stream keeps.";
         stream_bytes: Gauge, Bytes, "babelmq_stream_bytes" by ["stream"] stream_bytes,

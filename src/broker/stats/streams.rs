@@ -2,6 +2,7 @@
 
 use super::Stats;
 use super::metric::{Number, Sample};
+use crate::broker::shared::SharedNumbers;
 
 /// Consumers that monitors are told of at most, those of the first streams by name: each is a
 /// series of a metric, and more than so many are too many for those who keep them.
@@ -27,6 +28,8 @@ pub struct StreamNumbers {
     pub damaged: u64,
     /// The state that it is in, in a word.
     pub state: &'static str,
+    /// How it stands with the backbone, if it is a stream of that.
+    pub shared: Option<SharedNumbers>,
     /// Its consumers, by name; `None` where its thread has not said.
     pub consumers: Option<Vec<ConsumerNumbers>>,
 }
@@ -66,6 +69,34 @@ impl Stats {
             number: Number::Whole(number(consumer)),
         };
         pairs.take(CONSUMERS_TOLD).map(sample).collect()
+    }
+
+    fn of_shared(&self, number: impl Fn(&SharedNumbers) -> u64) -> Vec<Sample> {
+        self.of_streams(|stream| stream.shared.as_ref().map(&number))
+    }
+
+    pub(super) fn shared_connected(&self) -> Vec<Sample> {
+        self.of_shared(|shared| shared.is_connected.into())
+    }
+
+    pub(super) fn shared_reconnects(&self) -> Vec<Sample> {
+        self.of_shared(|shared| shared.reconnects)
+    }
+
+    pub(super) fn shared_lag(&self) -> Vec<Sample> {
+        self.of_shared(|shared| shared.lag)
+    }
+
+    pub(super) fn shared_unconfirmed(&self) -> Vec<Sample> {
+        self.of_shared(|shared| shared.unconfirmed)
+    }
+
+    pub(super) fn shared_rejected(&self) -> Vec<Sample> {
+        self.of_shared(|shared| shared.rejected)
+    }
+
+    pub(super) fn shared_refused(&self) -> Vec<Sample> {
+        self.of_shared(|shared| shared.refused)
     }
 
     pub(super) fn stream_messages(&self) -> Vec<Sample> {

@@ -138,13 +138,18 @@ impl Feed {
         }
     }
 
+    /// The member that its client is.
+    pub(in crate::broker) fn member(&self) -> MemberId {
+        self.member
+    }
+
     /// Says how many messages its member may have.
-    pub(super) fn set_window(&self, window: u32) {
+    pub(in crate::broker) fn set_window(&self, window: u32) {
         self.window.store(window.into(), Ordering::Relaxed);
     }
 
     /// Says how many messages its member has.
-    pub(super) fn set_outstanding(&self, messages: u64) {
+    pub(in crate::broker) fn set_outstanding(&self, messages: u64) {
         self.outstanding.store(messages, Ordering::Relaxed);
     }
 
@@ -172,12 +177,12 @@ impl Feed {
     }
 
     /// Adds messages that the client is due.
-    pub(super) fn add(&self, dues: impl IntoIterator<Item = Due>) {
+    pub(in crate::broker) fn add(&self, dues: impl IntoIterator<Item = Due>) {
         self.due.lock().waiting.extend(dues);
     }
 
     /// Whether the writer is to be told that there is something; it is told once.
-    pub(super) fn announce(&self) -> bool {
+    pub(in crate::broker) fn announce(&self) -> bool {
         !self.announced.swap(true, Ordering::AcqRel)
     }
 
@@ -193,7 +198,7 @@ impl Feed {
     }
 
     /// Ends it because its consumer is no more.
-    pub(super) fn end_removed(&self) {
+    pub(in crate::broker) fn end_removed(&self) {
         self.removed.store(true, Ordering::Release);
         self.end();
     }
@@ -281,7 +286,7 @@ impl Feed {
     }
 
     /// What the client is done with, since this was last asked.
-    pub(super) fn take_acks(&self) -> Vec<u64> {
+    pub(in crate::broker) fn take_acks(&self) -> Vec<u64> {
         std::mem::take(&mut self.acks.lock())
     }
 

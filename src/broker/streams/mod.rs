@@ -27,10 +27,11 @@ pub use consumer::{
     Assignment, Blind, Consumer, ConsumerReport, ConsumerSettings, Dead, Look, MemberId, Order,
     Sight, WhyDead,
 };
-pub(in crate::broker) use cover::covers;
+pub(in crate::broker) use cover::{covers, overlap};
 pub use definition::{StreamDefinition, check_name};
 pub(in crate::broker) use feed::NewFeed;
 pub use feed::{Due, Feed, Place};
+pub(in crate::broker) use letter::dead_letter;
 pub use letter::{DEAD_LETTERS, DeadMessage};
 pub use log::{Cursor, Damage, Found, Log, LogReader, LogSync, LogWriter, Record, StreamStore};
 pub(in crate::broker) use open::Opener;
@@ -41,6 +42,6 @@ pub use report::{
 pub(in crate::broker) use request::{Answer, Append, Burial, Join, Request, What};
 pub use said::FromStream;
 pub(in crate::broker) use said::{DeadLetter, OpenStream, Opened};
-pub(in crate::broker) use state::{Condition, Reach, StreamState, StreamTicket};
+pub(in crate::broker) use state::{Condition, News, Reach, StreamState, StreamTicket};
 pub(in crate::broker) use thread::{MAX_CONSUMERS, SyncPlan};
 pub(in crate::broker) use watch::StreamsWatch;

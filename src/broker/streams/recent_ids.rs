@@ -30,7 +30,7 @@ pub(in crate::broker) struct RecentIds {
 
 impl RecentIds {
     /// None yet; the memory for them is of this account.
-    pub(super) fn new(account: &Account) -> RecentIds {
+    pub(in crate::broker) fn new(account: &Account) -> RecentIds {
         RecentIds { claim: account.charge(0), ..RecentIds::default() }
     }
 

@@ -9,6 +9,7 @@ use super::definition::StreamDefinition;
 use super::log::{Cursor, Found, LogReader, Record};
 use super::state::{Condition, StreamState};
 use crate::broker::persist::StoreError;
+use crate::broker::shared::SharedNumbers;
 use crate::broker::stats::{ConsumerNumbers, StreamNumbers};
 use crate::broker::sync::Receiver;
 use crate::codec::Dialect;
@@ -47,6 +48,19 @@ impl StreamSummary {
         (self.state.condition() == Condition::Failing).then(|| self.state.reason())
     }
 
+    /// How it stands with the backbone, if it is a stream of that.
+    pub fn shared(&self) -> Option<SharedNumbers> {
+        let (unconfirmed, _) = self.state.unwritten();
+        self.state.shared().map(|shared| {
+            let mut numbers = shared.numbers();
+            if numbers.is_connected && self.state.condition() == Condition::Open {
+                numbers.reason.clear();
+            }
+            numbers.stream.clone_from(&self.definition.name);
+            SharedNumbers { unconfirmed, ..numbers }
+        })
+    }
+
     /// What monitors are told, with what its thread says of its consumers, if it does.
     pub fn numbers(&self, said: Option<StreamReport>) -> StreamNumbers {
         let StreamSummary { definition, reader, state } = self;
@@ -65,6 +79,7 @@ impl StreamSummary {
             first: reader.first(),
             next: reader.next(),
             damaged: reader.damaged(),
+            shared: self.shared(),
             state: match state.condition() {
                 Condition::Failing => "failing",
                 _ if said.is_none() => "silent",
@@ -96,7 +111,7 @@ impl StreamSummary {
     pub fn to_value(&self) -> Value {
         let StreamSummary { definition, reader, state } = self;
         let or_none = |count: Option<u64>| count.map_or(Value::None, number);
-        let (word, reason) = match state.condition() {
+        let (word, mut reason) = match state.condition() {
             Condition::Open => ("ok", None),
             Condition::Full => ("full", None),
             Condition::Failing => ("failing", Some(state.reason())),
@@ -116,6 +131,15 @@ impl StreamSummary {
             ("damaged", number(reader.damaged())),
             ("state", Value::from(word)),
         ];
+        if let Some(shared) = self.shared() {
+            fields.extend([
+                ("shared", Value::Bool(true)),
+                ("connected", Value::Bool(shared.is_connected)),
+                ("lag", number(shared.lag)),
+                ("unconfirmed", number(shared.unconfirmed)),
+            ]);
+            reason = Some(shared.reason).filter(|reason| !reason.is_empty());
+        }
         fields.extend(reason.map(|reason| ("reason", Value::from(reason))));
         dict(fields)
     }

@@ -9,7 +9,7 @@ use super::report::StreamReport;
 use crate::broker::delivery::Selection;
 use crate::broker::sync::Sender;
 use crate::codec::Batch;
-use crate::protocol::{DurableRequest, Refusal, Reply, Settlement, Start};
+use crate::protocol::{DurableRequest, Refusal, Reply, Settlement, Start, Topic};
 
 /// Something for a stream's thread, with its place in the order of all that was handed over.
 #[derive(Debug)]
@@ -29,6 +29,8 @@ impl HearsAcks for Sender<Request> {
 pub(in crate::broker) enum What {
     /// Messages for the log.
     Append(Append),
+    /// A topic of shared ones whose last value is to be forgotten by all brokers.
+    Clear { topic: Topic },
     /// A subscription under a consumer's name.
     Join(Box<Join>),
     /// A subscription that reads without acknowledgements, from here.

@@ -9,6 +9,7 @@ use super::recent_ids::RecentIds;
 use super::request::{Answer, Burial, Request, What};
 use super::state::StreamState;
 use crate::broker::persist::StoreError;
+use crate::broker::shared::Arrival;
 use crate::broker::sync::Sender;
 use crate::broker::sync::thread::JoinHandle;
 use crate::codec::Batch;
@@ -22,6 +23,8 @@ pub enum FromStream {
     Bury(Box<DeadLetter>),
     /// A stream that was opened while the broker runs.
     Opened(Box<Opened>),
+    /// Messages of shared topics, back from the backbone.
+    Arrived(Box<Arrival>),
 }
 
 /// A stream that was opened, or why it was not; and who is told, if anybody is.

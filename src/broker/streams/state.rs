@@ -1,15 +1,20 @@
 //! How far a stream's threads are: what the dispatcher, sessions and writers may know of them.
 
+use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::log::Damage;
+use crate::broker::shared::SharedStatus;
 use crate::broker::sync::{AtomicU8, AtomicU64, AtomicUsize, Condvar, Mutex};
 use crate::protocol::{ErrorCode, Refusal};
 
 /// Bytes of messages that may wait for the disk of one stream before its publishers wait too.
 const QUEUED: usize = if cfg!(shuttle) { 200 } else { 16 << 20 };
+/// Of messages that were given up so many are remembered at most, the last.
+const GIVEN_UP: usize = 64 << 10;
 
 /// Whether a stream takes messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +32,8 @@ pub(in crate::broker) enum Condition {
 #[derive(Debug, Default)]
 pub(in crate::broker) struct StreamState {
     name: Arc<str>,
+    /// Where it stands between brokers and not on a disk of this one.
+    shared: Option<SharedStatus>,
     ends: Mutex<Ends>,
     /// Notified when there is more room, something more is written, or on the disk.
     room: Condvar,
@@ -51,6 +58,8 @@ struct Ends {
     /// The last that could not be written when it was tried.
     failed: u64,
     reason: String,
+    /// Those of them that never will be, of those that were last.
+    given_up: BTreeSet<u64>,
     /// How often something could not be written.
     tries: u64,
     /// Bytes of messages that wait to be written.
@@ -90,7 +99,7 @@ impl Safe {
 
 /// What was written since this was last said.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct News {
+pub(in crate::broker) struct News {
     pub(super) messages: bool,
     /// Anything else.
     pub(super) notes: bool,
@@ -101,8 +110,18 @@ impl StreamState {
         StreamState { name, ..StreamState::default() }
     }
 
+    /// The state of topics that brokers share.
+    pub(in crate::broker) fn of_shared(name: Arc<str>) -> StreamState {
+        StreamState { shared: Some(SharedStatus::default()), ..StreamState::new(name) }
+    }
+
     pub(in crate::broker) fn name(&self) -> &Arc<str> {
         &self.name
+    }
+
+    /// How it stands with the backbone, if it is a stream of that.
+    pub(in crate::broker) fn shared(&self) -> Option<&SharedStatus> {
+        self.shared.as_ref()
     }
 
     /// Whether it takes messages.
@@ -114,7 +133,7 @@ impl StreamState {
         }
     }
 
-    pub(super) fn set_condition(&self, condition: Condition) {
+    pub(in crate::broker) fn set_condition(&self, condition: Condition) {
         self.condition.store(condition as u8, Ordering::Relaxed);
     }
 
@@ -134,7 +153,7 @@ impl StreamState {
         self.consumers.load(Ordering::Relaxed)
     }
 
-    pub(super) fn set_consumers(&self, consumers: usize) {
+    pub(in crate::broker) fn set_consumers(&self, consumers: usize) {
         self.consumers.store(consumers, Ordering::Relaxed);
     }
 
@@ -155,7 +174,7 @@ impl StreamState {
     }
 
     /// Says that so many bytes of messages wait no more.
-    pub(super) fn take_off(&self, bytes: usize, messages: u64) {
+    pub(in crate::broker) fn take_off(&self, bytes: usize, messages: u64) {
         let mut ends = self.ends.lock();
         ends.queued = ends.queued.saturating_sub(bytes);
         ends.unwritten = ends.unwritten.saturating_sub(messages);
@@ -163,7 +182,7 @@ impl StreamState {
     }
 
     /// Says that everything up to `op` is written, and what there was to be written.
-    pub(super) fn wrote(&self, op: u64, news: News) {
+    pub(in crate::broker) fn wrote(&self, op: u64, news: News) {
         let mut ends = self.ends.lock();
         ends.written = ends.written.max(op);
         let written = ends.written;
@@ -195,10 +214,22 @@ impl StreamState {
     }
 
     /// Says that what was handed over up to `op` could not be written.
-    pub(super) fn fail(&self, op: u64, reason: &str) {
+    pub(in crate::broker) fn fail(&self, op: u64, reason: &str) {
         let mut ends = self.ends.lock();
         ends.failed = ends.failed.max(op);
         ends.tries += 1;
+        reason.clone_into(&mut ends.reason);
+        self.notify_all();
+    }
+
+    /// Says that what was handed over as `op` will never be written; then it may be said that what
+    /// is behind it is.
+    pub(in crate::broker) fn give_up(&self, op: u64, reason: &str) {
+        let mut ends = self.ends.lock();
+        ends.given_up.insert(op);
+        if ends.given_up.len() > GIVEN_UP {
+            ends.given_up.pop_first();
+        }
         reason.clone_into(&mut ends.reason);
         self.notify_all();
     }
@@ -215,7 +246,7 @@ impl StreamState {
     }
 
     /// Says that nothing more will be written.
-    pub(super) fn end(&self) {
+    pub(in crate::broker) fn end(&self) {
         let mut ends = self.ends.lock();
         ends.is_over = true;
         if ends.reason.is_empty() {
@@ -225,7 +256,7 @@ impl StreamState {
     }
 
     /// How many messages wait to be written, and what is wrong with the disk, if anything was.
-    pub(super) fn unwritten(&self) -> (u64, String) {
+    pub(in crate::broker) fn unwritten(&self) -> (u64, String) {
         let ends = self.ends.lock();
         (ends.unwritten, ends.reason.clone())
     }
@@ -273,29 +304,38 @@ pub(in crate::broker) enum Reach {
     All,
 }
 
-/// The ticket that an answer waits for: that a stream has written what was handed over up to some
-/// moment.
+/// The ticket that an answer waits for: that a stream has written what was handed over between two
+/// moments, and what came before.
 #[derive(Clone, Debug)]
 pub(in crate::broker) struct StreamTicket {
     state: Arc<StreamState>,
-    op: u64,
+    ops: RangeInclusive<u64>,
     reach: Reach,
 }
 
 impl StreamTicket {
-    pub(in crate::broker) fn new(state: Arc<StreamState>, op: u64, reach: Reach) -> StreamTicket {
-        StreamTicket { state, op, reach }
+    /// A ticket for what was handed over as these, of which nothing may have been given up.
+    pub(in crate::broker) fn new(
+        state: Arc<StreamState>,
+        ops: RangeInclusive<u64>,
+        reach: Reach,
+    ) -> StreamTicket {
+        StreamTicket { state, ops, reach }
     }
 
     fn end(&self, ends: &Ends) -> Option<bool> {
+        let op = *self.ops.end();
+        if !ends.given_up.is_empty() && ends.given_up.range(self.ops.clone()).next().is_some() {
+            return Some(false);
+        }
         let done = match self.reach {
             Reach::Written => ends.written,
             Reach::Messages => ends.messages.durable,
             Reach::All => ends.messages.durable.min(ends.notes.durable),
         };
         match () {
-            () if done >= self.op => Some(true),
-            () if ends.failed >= self.op || ends.is_over => Some(false),
+            () if done >= op => Some(true),
+            () if ends.failed >= op || ends.is_over => Some(false),
             () => None,
         }
     }
@@ -303,6 +343,11 @@ impl StreamTicket {
     /// Whether there is nothing to wait for any more.
     pub(in crate::broker) fn is_ready(&self) -> bool {
         self.end(&self.state.ends.lock()).is_some()
+    }
+
+    /// Whether something of it was given up.
+    pub(in crate::broker) fn is_given_up(&self) -> bool {
+        self.state.ends.lock().given_up.range(self.ops.clone()).next().is_some()
     }
 
     /// Whether it is where it is to be.
@@ -313,7 +358,8 @@ impl StreamTicket {
     /// Waits for the stream.
     ///
     /// # Errors
-    /// [`ErrorCode::StorageFailed`] where it could not be written.
+    /// [`ErrorCode::StorageFailed`] where it could not be written, and
+    /// [`ErrorCode::BackboneUnavailable`] where the backbone has not confirmed it.
     pub(in crate::broker) fn wait(&self) -> Result<(), Refusal> {
         let state = &self.state;
         let changed = if self.reach == Reach::Written { &state.written } else { &state.durable };
@@ -325,12 +371,21 @@ impl StreamTicket {
                 None => changed.wait(&mut ends),
             }
         }
-        let reason = format!(
-            "what was published before is not in the stream {} yet, and lost for its consumers if \
-             the broker stops now: {}",
-            self.state.name, ends.reason
-        );
-        Err(Refusal::new(ErrorCode::StorageFailed, reason))
+        let (name, reason) = (&self.state.name, &ends.reason);
+        Err(if self.state.shared.is_some() {
+            let reason = format!(
+                "what was published before, or some of it, is not known to be in the shared \
+                 stream {name}: {reason}; publish it again if nothing arrives, with an \"id\" so \
+                 that it is there once"
+            );
+            Refusal::new(ErrorCode::BackboneUnavailable, reason)
+        } else {
+            let reason = format!(
+                "what was published before is not in the stream {name} yet, and lost for its \
+                 consumers if the broker stops now: {reason}"
+            );
+            Refusal::new(ErrorCode::StorageFailed, reason)
+        })
     }
 }
 
@@ -343,7 +398,7 @@ mod tests {
     const NOTES: News = News { messages: false, notes: true };
 
     fn ticket(state: &Arc<StreamState>, op: u64, reach: Reach) -> StreamTicket {
-        StreamTicket::new(state.clone(), op, reach)
+        StreamTicket::new(state.clone(), op..=op, reach)
     }
 
     #[test]
@@ -389,6 +444,21 @@ mod tests {
         assert!(is_done(3, Reach::All) && !is_done(4, Reach::All) && !is_done(4, Reach::Messages));
         state.synced_messages(4);
         assert!(is_done(4, Reach::All), "all notes are on the disk already");
+    }
+
+    #[test]
+    fn what_was_given_up_is_confirmed_to_nobody_who_handed_it_over() {
+        let state = Arc::new(StreamState::of_shared("orders".into()));
+        let ticket = |ops| StreamTicket::new(state.clone(), ops, Reach::Written);
+        let waiting = ticket(1..=3);
+        assert!(!waiting.is_ready());
+        state.give_up(2, "the stream is full");
+        let refusal = waiting.wait().unwrap_err();
+        assert_eq!(refusal.code, ErrorCode::BackboneUnavailable);
+        assert!(refusal.reason.contains("the stream is full"), "{refusal}");
+        state.wrote(3, NOTHING);
+        assert!(ticket(1..=3).wait().is_err(), "what came behind it is written all the same");
+        assert!(ticket(3..=3).wait().is_ok() && ticket(1..=1).wait().is_ok());
     }
 
     #[test]

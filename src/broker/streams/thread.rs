@@ -266,6 +266,8 @@ impl StreamThread {
                 self.unwritten.push_back(append);
                 return bytes;
             }
+            // Topics that are shared are in no stream of a disk.
+            What::Clear { .. } => {}
             What::Join(join) => self.join(*join),
             What::Follow { feed, start, next, answer } => self.follow(feed, start, next, &answer),
             What::Leave { feed, member } => self.leave(&feed, member),

@@ -12,7 +12,7 @@ pub(in crate::broker) struct StreamsWatch(Arc<Mutex<Vec<Arc<StreamState>>>>);
 
 impl StreamsWatch {
     /// Takes in one that was opened.
-    pub(super) fn add(&self, state: Arc<StreamState>) {
+    pub(in crate::broker) fn add(&self, state: Arc<StreamState>) {
         let mut all = self.0.lock();
         all.retain(|state| !state.is_over() || state.unwritten().0 > 0);
         all.push(state);

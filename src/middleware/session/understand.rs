@@ -60,7 +60,7 @@ impl<W: Wire> Session<W> {
             ("topics", _, _, Some(topics), _) => self.listed(&topics)?,
             ("error", topic, _, _, Some(code)) => {
                 let refused = Refused { code, reason: reason.unwrap_or_default(), topic, fatal };
-                if refused.is(ErrorCode::StorageFailed) {
+                if refused.is_of_ping() {
                     // It is the answer to a ping, in the place of a pong.
                     self.answers.ping += 1;
                     self.answers.unsaved = Some(refused);

@@ -71,6 +71,9 @@ PASSING = frozenset(
 broker.
 """
 
+OF_PING = frozenset({"backbone-unavailable", "storage-failed"})
+"""What answers a ping in the place of a pong, where it names no topic."""
+
 NO_LOGIN = frozenset({"login-failed", "login-required"})
 """Refusals of who a client is."""
 
@@ -1086,7 +1089,7 @@ class Session:
             None if topic is None else str(topic),
             fatal=fatal,
         )
-        if error.code == "storage-failed" and self._pings:
+        if error.code in OF_PING and error.topic is None and self._pings:
             # It is the answer to a ping, in the place of a pong; whoever sent that may have given
             # up on it.
             number = self._pings[0]

@@ -76,6 +76,9 @@ pub enum ErrorCode {
     /// Messages that were published before could not be written to the disk, so that no `pong` can
     /// say it was.
     StorageFailed,
+    /// What brokers share topics by cannot be reached, or has not confirmed what was published
+    /// before, so that no `pong` can say it has.
+    BackboneUnavailable,
     /// No stream keeps this topic, or there is none of this name.
     NoStream,
     /// The connection consumes nothing under this name, or there is no consumer of it.
@@ -96,7 +99,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code, for documents and tests that must not forget one.
-    pub const ALL: [ErrorCode; 36] = [
+    pub const ALL: [ErrorCode; 37] = [
         ErrorCode::UnknownFormat,
         ErrorCode::FrameTooLarge,
         ErrorCode::MalformedJson,
@@ -125,6 +128,7 @@ impl ErrorCode {
         ErrorCode::StoreFull,
         ErrorCode::MemoryFull,
         ErrorCode::StorageFailed,
+        ErrorCode::BackboneUnavailable,
         ErrorCode::NoStream,
         ErrorCode::NoConsumer,
         ErrorCode::StreamFull,
@@ -166,6 +170,7 @@ impl ErrorCode {
             ErrorCode::StoreFull => "store-full",
             ErrorCode::MemoryFull => "memory-full",
             ErrorCode::StorageFailed => "storage-failed",
+            ErrorCode::BackboneUnavailable => "backbone-unavailable",
             ErrorCode::NoStream => "no-stream",
             ErrorCode::NoConsumer => "no-consumer",
             ErrorCode::StreamFull => "stream-full",

@@ -133,6 +133,8 @@ pub const DEFAULT_FSYNC_INTERVAL: Duration = Duration::from_secs(1);
 /// Time without an answer after which a broker that stops waits no longer for a disk: longer than
 /// one takes that is only slow, and shorter than service managers wait.
 pub const DEFAULT_STOP_TIMEOUT: Duration = Duration::from_secs(30);
+/// Time that what is published to shared topics waits for a backbone that does not answer.
+pub const DEFAULT_BACKBONE_WAIT: Duration = Duration::from_secs(10);
 
 /// The limits of messages that a deployment may choose.
 ///

@@ -58,9 +58,12 @@ impl Dispatcher {
             }
             AdminRequest::RemoveStream { stream } => {
                 own(&stream)?;
-                let found = self.streams.named(&stream).map(|(place, _)| place);
-                let place =
+                let found = self.streams.named(&stream).map(|(place, it)| (place, it.is_shared()));
+                let (place, is_shared) =
                     found.ok_or_else(|| Refusal::new(ErrorCode::NoStream, no_stream(&stream)))?;
+                if is_shared {
+                    return Err(shared(&format!("the stream {stream} is")));
+                }
                 self.remove_stream(place, answer);
                 return Ok(None);
             }
@@ -105,7 +108,13 @@ impl Dispatcher {
             let reason = "there are no dead letters yet: add another stream first";
             return Err(Refusal::new(ErrorCode::NoStream, reason));
         }
+        if self.streams.shares_some(&definition.filter) {
+            return Err(shared(&format!("some topics of {} are", definition.filter)));
+        }
         if let Some((_, stream)) = self.streams.named(&definition.name) {
+            if stream.is_shared() {
+                return Err(shared(&format!("the stream {} is", definition.name)));
+            }
             if stream.definition.filter != definition.filter {
                 let reason = format!(
                     "the stream {} keeps {}; a filter cannot be changed: remove the stream, or \
@@ -218,6 +227,15 @@ impl Streams {
         }
         Ok(asked)
     }
+}
+
+/// Why a stream cannot be added or removed here.
+fn shared(what: &str) -> Refusal {
+    let reason = format!(
+        "{what} shared with other brokers, and the backbone keeps them; `babelmq backbone` and the \
+         tools of NATS change that"
+    );
+    Refusal::new(ErrorCode::InvalidField, reason)
 }
 
 /// Whether a client may add or remove a stream of this name.

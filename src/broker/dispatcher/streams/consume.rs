@@ -93,7 +93,8 @@ impl Dispatcher {
                 return Some(own.clone());
             }
             let stream = self.streams.all.get(covering(None)? as usize)?.as_ref()?;
-            let has_room = stream.state.consumers() < MOST_OF_SESSIONS;
+            // A session of MQTT is this broker's, and a consumer of the backbone nobody's.
+            let has_room = !stream.is_shared() && stream.state.consumers() < MOST_OF_SESSIONS;
             has_room.then(|| stream.state.name().clone())
         };
         filters.iter().map(one).collect()

@@ -49,7 +49,7 @@ impl ConsumerSettings {
     }
 
     /// How long a message waits after so many attempts, in milliseconds.
-    pub(super) fn pause_after(&self, attempts: u32) -> u64 {
+    pub(in crate::broker) fn pause_after(&self, attempts: u32) -> u64 {
         let at = (attempts.max(1) as usize - 1).min(self.backoff.len().saturating_sub(1));
         self.backoff.get(at).copied().map_or(0, millis)
     }

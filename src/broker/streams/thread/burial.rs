@@ -2,16 +2,12 @@
 
 use super::StreamThread;
 use super::journal::Entry;
-use crate::broker::streams::consumer::{Dead, WhyDead};
-use crate::broker::streams::log::{Damage, Found, Record};
-use crate::broker::streams::report::{dict, number};
+use crate::broker::streams::consumer::Dead;
+use crate::broker::streams::letter::{DEAD_LETTERS, dead_letter};
+use crate::broker::streams::log::{Damage, Found};
 use crate::broker::streams::request::Burial;
 use crate::broker::streams::said::{DeadLetter, FromStream};
-use crate::codec::{Batch, Document, Payload, to_value};
-use crate::protocol::{Limits, MAX_TOPIC_BYTES, Topic, Value};
-
-/// Where dead letters are published.
-pub(super) const DEAD: &str = "$dead";
+use crate::codec::Batch;
 
 impl StreamThread {
     /// Publishes the messages that have died as dead letters. They are settled when those are safe.
@@ -45,7 +41,7 @@ impl StreamThread {
     }
 
     fn is_of_dead_letters(&self) -> bool {
-        self.definition.name == DEAD
+        self.definition.name == DEAD_LETTERS
     }
 
     /// The dead letter of a message, if it can be read.
@@ -55,10 +51,7 @@ impl StreamThread {
         if record.seq != dead.seq {
             return None;
         }
-        let topic = Topic::parse(&topic_of(consumer, &record)).ok()?;
-        let payload = content(&self.definition.name, &record, dead, &self.limits)?;
-        // It is no last value: it is kept by its stream.
-        Some(Batch::of_payload(topic, payload, (false, None), Limits::NONE))
+        dead_letter(&self.definition.name, consumer, &record, dead, &self.limits)
     }
 
     /// Says that messages cannot be read, where a consumer came by them.
@@ -68,63 +61,5 @@ impl StreamThread {
             stream = %self.state.name(), %consumer, from, to,
             "messages of the stream cannot be read, and the consumer goes on behind them: {reason}"
         );
-    }
-}
-
-/// The topic of the dead letter of a message.
-fn topic_of(consumer: &str, record: &Record<'_>) -> String {
-    let topic = record.topic.as_str();
-    let topic = topic.strip_prefix('/').unwrap_or(topic);
-    let whole = format!("{DEAD}/{consumer}/{topic}");
-    // A topic that is too long with the rest is in the letter.
-    if whole.len() <= MAX_TOPIC_BYTES && Topic::parse(&whole).is_ok() {
-        whole
-    } else {
-        format!("{DEAD}/{consumer}")
-    }
-}
-
-/// A dead letter. It has the properties of its message, for whoever answers or traces that.
-fn content(stream: &str, record: &Record<'_>, dead: &Dead, limits: &Limits) -> Option<Payload> {
-    let mut document = Document::new();
-    let root = record.payload.decode(&mut document, limits).ok()?;
-    let message = to_value(document.view(record.payload.source(), root));
-    let reason = match &dead.why {
-        WhyDead::Exhausted => format!("it was delivered {} times", dead.attempts),
-        WhyDead::Rejected(reason) => reason.clone(),
-    };
-    let fields = [
-        ("topic", Value::from(record.topic.as_str())),
-        ("stream", Value::from(stream)),
-        ("seq", number(record.seq)),
-        ("attempts", number(dead.attempts.into())),
-        ("reason", Value::from(reason)),
-        ("message", message),
-    ];
-    let letter = dict(fields);
-    let payload = Payload::of_value(record.topic.as_str(), &letter, &Limits::NONE).ok()?;
-    Some(payload.with_qos(record.payload.qos()).with_properties(record.payload.properties()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::codec::{Encoding, PayloadRef};
-    use crate::protocol::{Qos, TopicName};
-
-    #[test]
-    fn a_dead_letter_has_the_message_and_what_was_said_beside_it() {
-        let payload = PayloadRef::new(b"\xff\x00", Encoding::Bytes);
-        let payload = payload.with_qos(Some(Qos::AtLeastOnce)).with_properties(b"abc");
-        let topic = TopicName::parse("a").unwrap();
-        let record = Record { seq: 7, time: 0, topic, id: None, payload };
-        let dead = Dead { seq: 7, attempts: 2, why: WhyDead::Exhausted };
-        let letter = content("orders", &record, &dead, &Limits::default()).unwrap();
-        assert_eq!((letter.qos(), letter.properties()), (Some(Qos::AtLeastOnce), &b"abc"[..]));
-        let mut document = Document::new();
-        let root = letter.decode(&mut document, &Limits::NONE).unwrap();
-        let Value::Dict(fields) = to_value(document.view(letter.source(), root)) else { panic!() };
-        let message = fields.iter().find(|(name, _)| *name == Value::from("message"));
-        assert_eq!(message.unwrap().1, Value::Bytes(vec![0xff, 0]));
     }
 }

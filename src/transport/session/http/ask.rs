@@ -112,8 +112,19 @@ impl Session {
         let asleep = || format!("the dispatcher has not answered for {READY:?}");
         let streams = self.query(Query::Streams, until).ok_or_else(asleep)?;
         for stream in &streams {
+            let name = &stream.definition().name;
+            match stream.shared() {
+                Some(shared) if !shared.is_connected => {
+                    let reason = shared.reason;
+                    return Err(format!("the shared stream {name} cannot be reached: {reason}"));
+                }
+                Some(shared) if !shared.has_caught_up => {
+                    let lag = shared.lag;
+                    return Err(format!("{lag} messages of the shared stream {name} are to come"));
+                }
+                _ => {}
+            }
             if let Some(reason) = stream.failure() {
-                let name = &stream.definition().name;
                 return Err(format!("the stream {name} cannot be written to: {reason}"));
             }
         }

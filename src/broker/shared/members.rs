@@ -1,0 +1,385 @@
+//! Clients of this broker that are members of durable consumers of the backbone.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::backbone::{HowSettled, Incoming, JoinShared, SharedContent, SharedReport, ToBackbone};
+use super::held::Held;
+use super::thread::SharedThread;
+use crate::broker::streams::{
+    Answer, Burial, ConsumerEntry, ConsumerReport, ConsumerSettings, Dead, DeadLetter, Due, Feed,
+    Found, FromStream, Join, LogReader, MemberId, StreamReport, WhyDead, dead_letter,
+};
+use crate::broker::sync::Sender;
+use crate::protocol::{
+    DEFAULT_WINDOW, ErrorCode, KeptSubscription, Order, Refusal, Reply, Settlement,
+};
+
+/// How long a message waits for which there is no memory.
+const NO_MEMORY: Duration = Duration::from_secs(1);
+/// Bytes that a message takes beside its own.
+const BESIDE: usize = 256;
+
+/// All members of one stream, and what was said of them that is not known to the backbone.
+#[derive(Debug, Default)]
+pub(super) struct Members {
+    all: HashMap<u64, Member>,
+    /// What was settled, by the requests that did: the number of the last settlement of each.
+    settling: VecDeque<(u64, u64)>,
+    /// The number of the last settlement.
+    settlement: u64,
+    /// Requests to forget a consumer.
+    removing: Vec<(u64, Arc<str>, Answer)>,
+    /// Requests for what there is to be said.
+    asking: Vec<(u64, Sender<StreamReport>)>,
+    /// Messages that wait until their dead letters are safe, and whose they are.
+    burying: HashMap<(Arc<str>, u64), u64>,
+}
+
+/// One of them.
+#[derive(Debug)]
+struct Member {
+    consumer: Arc<str>,
+    feed: Arc<Feed>,
+    settings: ConsumerSettings,
+    /// Messages that it has, with how often each was delivered.
+    outstanding: BTreeMap<u64, u32>,
+    /// Where it is said whether it is one.
+    answer: Option<Answer>,
+}
+
+impl Members {
+    /// The first request that has settled something that is not known to the backbone.
+    pub(super) fn first_op(&self) -> Option<u64> {
+        self.settling.front().map(|(op, _)| *op)
+    }
+}
+
+impl SharedThread {
+    /// Lets a connection be a member of a consumer.
+    pub(super) fn join(&mut self, join: Join) {
+        let Join { consumer, member, feed, wanted, answer, .. } = join;
+        if wanted.order == Some(Order::Topic) {
+            let reason = "consumers of shared topics have no order by topic; use a window of 1 and \
+                          one member";
+            let refusal = Refusal::new(ErrorCode::InvalidField, reason);
+            return refuse(&feed, &answer, refusal);
+        }
+        if let Some(refusal) = self.unavailable() {
+            return refuse(&feed, &answer, refusal);
+        }
+        let usual = ConsumerSettings::new(feed.filter.clone());
+        let settings = ConsumerSettings {
+            window: wanted.window.unwrap_or(DEFAULT_WINDOW),
+            ack_wait: wanted.ack_wait.unwrap_or(usual.ack_wait),
+            max_deliver: wanted.max_deliver.unwrap_or(usual.max_deliver),
+            backoff: wanted.backoff.map_or(usual.backoff.clone(), Into::into),
+            ..usual
+        };
+        feed.set_window(settings.window);
+        self.line.send(ToBackbone::Join(Box::new(JoinShared {
+            member: member.0,
+            consumer: consumer.clone(),
+            filter: feed.filter.clone(),
+            start: wanted.start.unwrap_or_default(),
+            window: settings.window,
+            ack_wait: settings.ack_wait,
+        })));
+        let outstanding = BTreeMap::new();
+        let member_of = Member { consumer, feed, settings, outstanding, answer: Some(answer) };
+        self.members.all.insert(member.0, member_of);
+    }
+
+    /// Says whether a connection is a member.
+    pub(super) fn joined(&mut self, id: u64, joined: Result<u64, String>) {
+        let Some(member) = self.members.all.get_mut(&id) else { return };
+        let Some(answer) = member.answer.take() else { return };
+        match joined {
+            Ok(pending) => {
+                let kept = KeptSubscription {
+                    stream: self.topics.stream.as_str().into(),
+                    consumer: Some((*member.consumer).into()),
+                    pending,
+                    next: None,
+                };
+                let _ = answer.send(Ok(Reply::Subscribed {
+                    topic: member.feed.filter.clone(),
+                    values: 0,
+                    limited: false,
+                    kept: Some(Box::new(kept)),
+                }));
+            }
+            Err(reason) => {
+                let refusal = Refusal::new(ErrorCode::InvalidField, reason);
+                refuse(&member.feed, &answer, refusal.about(member.feed.filter.as_str()));
+                self.members.all.remove(&id);
+            }
+        }
+    }
+
+    /// Answers those who wait to be members, for whom there is no backbone.
+    pub(super) fn refuse_waiting(&mut self) {
+        let Some(refusal) = self.unavailable() else { return };
+        for (id, member) in self.members.all.extract_if(|_, member| member.answer.is_some()) {
+            if let Some(answer) = &member.answer {
+                refuse(&member.feed, answer, refusal.clone());
+            }
+            self.line.send(ToBackbone::Leave { member: id });
+        }
+        for (.., answer) in self.members.removing.drain(..) {
+            let _ = answer.send(Err(refusal.clone()));
+        }
+        for (_, answer) in self.members.asking.drain(..) {
+            let _ = answer.send(StreamReport::default());
+        }
+    }
+
+    /// Reads without acknowledgements are of a log on a disk.
+    pub(super) fn follow(&self, feed: &Feed, answer: &Answer) {
+        let reason = format!(
+            "the stream {} is shared with other brokers and has no \"start\" without a consumer; \
+             consume it under a name of your own, or subscribe without \"start\"",
+            self.topics.stream
+        );
+        refuse(feed, answer, Refusal::new(ErrorCode::NoStream, reason));
+    }
+
+    /// Takes a connection out of the members.
+    pub(super) fn leave(&mut self, id: MemberId) {
+        let Some(member) = self.members.all.remove(&id.0) else { return };
+        for seq in member.outstanding.keys() {
+            self.held.let_go(*seq);
+        }
+        self.line.send(ToBackbone::Leave { member: id.0 });
+    }
+
+    /// Gives a message to a member.
+    pub(super) fn delivered(&mut self, id: u64, attempt: u32, message: Incoming) {
+        let Incoming { seq, time, id: name, message } = message;
+        if !self.members.all.contains_key(&id) {
+            return;
+        }
+        let topic = message.topic;
+        // That a value is forgotten is no work for anybody.
+        let SharedContent::Payload(payload) = message.content else {
+            return self.say(id, seq, HowSettled::Ack, 0);
+        };
+        let bytes = payload.bytes.len() + payload.properties.len() + topic.as_str().len() + BESIDE;
+        let Some(claim) = self.account.try_claim(bytes) else {
+            return self.say(id, seq, HowSettled::Nak(NO_MEMORY), 0);
+        };
+        let Some(payload) = self.read(seq, &topic, payload) else {
+            return self.say(id, seq, HowSettled::Term, 0);
+        };
+        let Some(member) = self.members.all.get_mut(&id) else { return };
+        let is_new = member.outstanding.insert(seq, attempt).is_none();
+        let is_exhausted = attempt > member.settings.max_deliver;
+        if is_new {
+            self.held.hold(Held { seq, time, topic, id: name, payload, _claim: claim });
+        }
+        member.feed.set_outstanding(member.outstanding.len() as u64);
+        if is_exhausted {
+            let attempts = attempt - 1;
+            return self.bury(id, Dead { seq, attempts, why: WhyDead::Exhausted });
+        }
+        member.feed.add([Due { from: seq, to: seq, attempt }]);
+        if member.feed.announce() {
+            // A broker that stops delivers nothing more.
+            let _ = self.announcer.send(FromStream::Due(member.feed.clone()));
+        }
+    }
+
+    /// Takes what a member says of messages that it was given.
+    pub(super) fn settle(&mut self, op: u64, id: MemberId, what: Vec<Settlement>) {
+        for settlement in what {
+            let Some(member) = self.members.all.get(&id.0) else { return };
+            match settlement {
+                Settlement::Ack { seq } => self.done(id.0, seq, HowSettled::Ack, op),
+                Settlement::AckUpto { seq } => {
+                    let all: Vec<u64> =
+                        member.outstanding.range(..=seq).map(|(seq, _)| *seq).collect();
+                    for seq in all {
+                        self.done(id.0, seq, HowSettled::Ack, op);
+                    }
+                }
+                Settlement::Nak { seq, delay } => {
+                    let Some(attempt) = member.outstanding.get(&seq) else { continue };
+                    let pause = || Duration::from_millis(member.settings.pause_after(*attempt));
+                    let delay = delay.unwrap_or_else(pause);
+                    self.done(id.0, seq, HowSettled::Nak(delay), op);
+                }
+                Settlement::Touch { seq } => {
+                    if member.outstanding.contains_key(&seq) {
+                        self.say(id.0, seq, HowSettled::Touch, op);
+                    }
+                }
+                Settlement::Reject { seq, reason } => {
+                    let Some(attempts) = member.outstanding.get(&seq).copied() else { continue };
+                    let why = WhyDead::Rejected(reason.into());
+                    self.bury(id.0, Dead { seq, attempts, why });
+                }
+            }
+        }
+    }
+
+    /// Takes what the client of a feed is done with.
+    pub(super) fn acked(&mut self, op: u64, feed: &Feed) {
+        for seq in feed.take_acks() {
+            self.done(feed.member().0, seq, HowSettled::Ack, op);
+        }
+    }
+
+    /// Says to the backbone that a member has a message no more, if it has.
+    fn done(&mut self, id: u64, seq: u64, how: HowSettled, op: u64) {
+        let Some(member) = self.members.all.get_mut(&id) else { return };
+        if member.outstanding.remove(&seq).is_none() {
+            return;
+        }
+        member.feed.set_outstanding(member.outstanding.len() as u64);
+        self.held.let_go(seq);
+        self.say(id, seq, how, op);
+    }
+
+    /// Says something of a message to the backbone. The request that asked for it waits for the
+    /// answer, if there is one.
+    fn say(&mut self, member: u64, seq: u64, how: HowSettled, op: u64) {
+        self.members.settlement += 1;
+        let settlement = self.members.settlement;
+        if op > 0 {
+            match self.members.settling.back_mut() {
+                Some((last, of_last)) if *last == op => *of_last = settlement,
+                _ => self.members.settling.push_back((op, settlement)),
+            }
+        }
+        self.line.send(ToBackbone::Settle { member, seq, how, op: settlement });
+    }
+
+    /// Notes that the backbone knows what was said up to here.
+    pub(super) fn settled(&mut self, settlement: u64) {
+        let settling = &mut self.members.settling;
+        while settling.front().is_some_and(|(_, last)| *last <= settlement) {
+            settling.pop_front();
+        }
+    }
+
+    /// Publishes the dead letter of a message, which is settled when that is safe.
+    fn bury(&mut self, id: u64, dead: Dead) {
+        let Some(member) = self.members.all.get(&id) else { return };
+        let (consumer, seq) = (member.consumer.clone(), dead.seq);
+        let letter = self.held.get(seq).and_then(|held| {
+            let mut cursor = super::held::SharedReader(self.held.clone()).cursor(held.seq);
+            let Ok(Some(Found::Record(record))) = cursor.read() else { return None };
+            dead_letter(&self.topics.stream, &consumer, &record, &dead, &self.limits)
+        });
+        let is_on_its_way = letter.is_some_and(|batch| {
+            let burial = Burial { to: self.own.clone(), consumer: consumer.clone(), seq };
+            let letter = Box::new(DeadLetter { batch, burial });
+            self.announcer.send(FromStream::Bury(letter)).is_ok()
+        });
+        if is_on_its_way {
+            self.members.burying.insert((consumer, seq), id);
+        } else {
+            // It comes again, to where it can be buried.
+            self.done(id, seq, HowSettled::Nak(NO_MEMORY), 0);
+        }
+    }
+
+    /// Notes that a dead letter is safe.
+    pub(super) fn buried(&mut self, consumer: Arc<str>, seq: u64) {
+        if let Some(id) = self.members.burying.remove(&(consumer, seq)) {
+            self.done(id, seq, HowSettled::Term, 0);
+        }
+    }
+
+    /// Forgets a consumer.
+    pub(super) fn remove_consumer(&mut self, op: u64, consumer: &str, answer: Answer) {
+        if let Some(refusal) = self.unavailable() {
+            let _ = answer.send(Err(refusal));
+            return;
+        }
+        let consumer: Arc<str> = consumer.into();
+        self.line.send(ToBackbone::Remove { consumer: consumer.clone(), op });
+        self.members.removing.push((op, consumer, answer));
+    }
+
+    /// Says that a consumer was forgotten, or why not.
+    pub(super) fn removed(&mut self, op: u64, removed: Result<bool, String>) {
+        let asked = self.members.removing.iter().position(|(asked, ..)| *asked == op);
+        let Some(asked) = asked else { return };
+        let (_, consumer, answer) = self.members.removing.swap_remove(asked);
+        let stream = &self.topics.stream;
+        let reply = match removed {
+            Ok(true) => Ok(Reply::Done {
+                stream: Some(stream.as_str().into()),
+                consumer: Some((*consumer).into()),
+            }),
+            Ok(false) => Err(no_consumer(stream, &consumer)),
+            Err(reason) => Err(Refusal::new(ErrorCode::BackboneUnavailable, reason)),
+        };
+        if reply.is_ok() {
+            let members = &mut self.members.all;
+            for (_, member) in members.extract_if(|_, member| member.consumer == consumer) {
+                member.outstanding.keys().for_each(|seq| self.held.let_go(*seq));
+                member.feed.end_removed();
+            }
+        }
+        let _ = answer.send(reply);
+    }
+
+    /// Asks the backbone what there is to be said of the stream.
+    pub(super) fn report(&mut self, op: u64, answer: Sender<StreamReport>) {
+        if self.unavailable().is_some() || !self.is_connected {
+            let _ = answer.send(StreamReport::default());
+            return;
+        }
+        self.members.asking.push((op, answer));
+        self.line.send(ToBackbone::Report { op });
+    }
+
+    /// Says what there is.
+    pub(super) fn reported(&mut self, op: u64, report: &SharedReport) {
+        self.held.note(report);
+        self.state.set_consumers(report.consumers.len());
+        let Some(asked) = self.members.asking.iter().position(|(asked, _)| *asked == op) else {
+            return;
+        };
+        let (_, answer) = self.members.asking.swap_remove(asked);
+        let consumers = report.consumers.iter().map(|consumer| {
+            let filter = consumer.filter.clone().unwrap_or_else(|| self.topics.filter.clone());
+            let here = |member: &&Member| *member.consumer == *consumer.name;
+            let members: Vec<&Member> = self.members.all.values().filter(here).collect();
+            let settings = ConsumerSettings {
+                ack_wait: consumer.ack_wait,
+                ..members
+                    .first()
+                    .map_or_else(|| ConsumerSettings::new(filter), |it| it.settings.clone())
+            };
+            let report = ConsumerReport {
+                floor: consumer.floor,
+                next: consumer.delivered + 1,
+                outstanding: consumer.outstanding,
+                pending: consumer.pending + consumer.outstanding,
+                redelivered: consumer.redelivered,
+                dead: 0,
+                members: members.len(),
+            };
+            ConsumerEntry { name: consumer.name.as_str().into(), settings, report }
+        });
+        let _ = answer.send(StreamReport { consumers: consumers.collect() });
+    }
+}
+
+fn refuse(feed: &Feed, answer: &Answer, refusal: Refusal) {
+    feed.end();
+    // Whoever asked may have gone.
+    let _ = answer.send(Err(refusal));
+}
+
+fn no_consumer(stream: &str, consumer: &str) -> Refusal {
+    let reason = format!(
+        "the stream {stream} has no consumer {consumer}; `babelmq consumer ls` shows those that \
+         there are"
+    );
+    Refusal::new(ErrorCode::NoConsumer, reason)
+}

@@ -1,0 +1,265 @@
+//! The thread between the dispatcher and the backbone, one for each stream of shared topics.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::arrival::Complaints;
+use super::backbone::{BackboneLine, FromBackbone};
+use super::definition::SharedTopics;
+use super::held::HeldMessages;
+use super::members::Members;
+use super::publishing::Publishing;
+use super::status::SharedStatus;
+use crate::broker::streams::{Announcer, Answer, Condition, Request, StreamState, What};
+use crate::broker::sync::{Instant, Receiver, Sender};
+use crate::codec::{Account, Document, Workspace};
+use crate::protocol::{ErrorCode, Limits, Refusal, Topic};
+
+/// How long a broker that stops waits for what it has handed over to be confirmed.
+const FAREWELL: Duration = Duration::from_secs(5);
+/// How often it is looked whether something has waited for too long.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct SharedThread {
+    pub(super) topics: SharedTopics,
+    pub(super) position_topic: Topic,
+    pub(super) state: Arc<StreamState>,
+    pub(super) announcer: Announcer,
+    pub(super) limits: Limits,
+    /// Memory for what members have.
+    pub(super) account: Account,
+    pub(super) workspace: Workspace,
+    pub(super) scratch: Document,
+    pub(super) requests: Receiver<Request>,
+    /// Another end of the same, for those who answer later.
+    pub(super) own: Sender<Request>,
+    pub(super) said: Receiver<FromBackbone>,
+    pub(super) line: Box<dyn BackboneLine>,
+    /// The last request that was taken, and the last that was confirmed.
+    pub(super) op: u64,
+    pub(super) confirmed: u64,
+    pub(super) publishing: Publishing,
+    pub(super) members: Members,
+    pub(super) held: Arc<HeldMessages>,
+    /// The last message that was given to the dispatcher, and of which stream.
+    pub(super) epoch: Arc<str>,
+    pub(super) seq: u64,
+    /// How long what is published waits for a backbone that does not answer.
+    pub(super) patience: Duration,
+    pub(super) is_connected: bool,
+    /// Since when there is no backbone, or it confirms nothing.
+    pub(super) silent_since: Option<Instant>,
+    /// Whether it has confirmed something since that was looked at.
+    pub(super) has_moved: bool,
+    pub(super) reason: String,
+    pub(super) complaints: Complaints,
+    /// Whether the dispatcher takes nothing any more.
+    pub(super) is_unheard: bool,
+    pub(super) stopping: Option<Instant>,
+}
+
+/// What there is to be done next.
+enum Next {
+    Request(Request),
+    Said(FromBackbone),
+    Nothing,
+    /// Nobody can ask for anything any more.
+    End,
+}
+
+impl SharedThread {
+    /// Runs until it is told to stop.
+    pub(super) fn run(mut self) {
+        let _end = End(self.state.clone());
+        loop {
+            match self.next() {
+                Next::Request(request) => self.take(request),
+                Next::Said(said) => self.hear(said),
+                Next::Nothing => {}
+                Next::End => break,
+            }
+            self.confirm();
+            self.look();
+            if let Some(since) = self.stopping
+                && (self.publishing.is_empty() || since.elapsed() >= FAREWELL.min(self.patience))
+            {
+                break;
+            }
+        }
+        let (lost, _) = self.state.unwritten();
+        if lost > 0 {
+            tracing::error!(
+                stream = %self.state.name(), messages = lost,
+                "the broker stops, and these messages are not known to be in the shared stream; \
+                 none of them was confirmed"
+            );
+        }
+    }
+
+    #[cfg(not(shuttle))]
+    fn next(&self) -> Next {
+        crossbeam_channel::select! {
+            recv(self.said) -> said => said.map_or(Next::End, Next::Said),
+            recv(self.requests) -> request => request.map_or(Next::End, Next::Request),
+            default(LOOK.min(self.patience)) => Next::Nothing,
+        }
+    }
+
+    /// The model has no backbone.
+    #[cfg(shuttle)]
+    fn next(&self) -> Next {
+        match self.said.try_recv() {
+            Ok(said) => Next::Said(said),
+            Err(_) => self.requests.recv().map_or(Next::End, Next::Request),
+        }
+    }
+
+    fn take(&mut self, Request { op, what }: Request) {
+        self.op = self.op.max(op);
+        match what {
+            What::Append(append) => self.publish(op, append),
+            What::Clear { topic } => self.clear(op, topic),
+            What::Join(join) => self.join(*join),
+            What::Follow { feed, answer, .. } => self.follow(&feed, &answer),
+            What::Leave { member, .. } => self.leave(member),
+            What::Settle { member, what } => self.settle(op, member, what),
+            What::Acked { feed } => self.acked(op, &feed),
+            What::Buried { consumer, seq } => self.buried(consumer, seq),
+            What::RemoveConsumer { consumer, answer } => {
+                self.remove_consumer(op, &consumer, answer)
+            }
+            What::Report { answer } => self.report(op, answer),
+            What::Define { answer, .. }
+            | What::Reset { answer, .. }
+            | What::Retry { answer, .. }
+            | What::Delete { answer, .. }
+            | What::Remove { answer } => self.refuse_administration(&answer),
+            What::Hurry | What::Synced { .. } => {}
+            What::Stop => self.stopping = Some(Instant::now()),
+        }
+        if self.state.condition() == Condition::Failing {
+            self.state.fail(self.op, &self.reason);
+        }
+    }
+
+    /// Takes what the backbone says.
+    fn hear(&mut self, said: FromBackbone) {
+        match said {
+            FromBackbone::Connected { max_payload } => self.connected(max_payload),
+            FromBackbone::Unavailable { reason } => self.disconnected(reason),
+            FromBackbone::Stored { number } => self.stored(number),
+            FromBackbone::Refused { number, reason } => self.give_up(number, &reason),
+            FromBackbone::Arrived(arrived) => self.arrived(arrived),
+            FromBackbone::Joined { member, joined } => self.joined(member, joined),
+            FromBackbone::Delivered { member, attempt, message } => {
+                self.delivered(member, attempt, message);
+            }
+            FromBackbone::Settled { op } => self.settled(op),
+            FromBackbone::Removed { op, removed } => self.removed(op, removed),
+            FromBackbone::Report { op, report } => self.reported(op, &report),
+        }
+    }
+
+    fn connected(&mut self, max_payload: usize) {
+        self.of_status(|status| status.connected(max_payload));
+        if !self.is_connected {
+            tracing::info!(
+                stream = %self.state.name(), filter = %self.topics.filter, max_payload,
+                "the shared stream can be reached"
+            );
+        }
+        self.is_connected = true;
+        // What it confirms next says whether it takes what waits.
+        self.silent_since = None;
+        self.state.set_condition(Condition::Open);
+    }
+
+    fn disconnected(&mut self, reason: String) {
+        if self.is_connected || self.reason != reason {
+            tracing::warn!(
+                stream = %self.state.name(), filter = %self.topics.filter,
+                "the shared stream cannot be reached: {reason}"
+            );
+        }
+        self.of_status(|status| status.disconnected(&reason));
+        self.is_connected = false;
+        self.reason = reason;
+        self.silent_since.get_or_insert_with(Instant::now);
+    }
+
+    /// Refuses what is published while the backbone has not answered for too long.
+    fn look(&mut self) {
+        if std::mem::take(&mut self.has_moved) && self.is_connected {
+            self.silent_since = None;
+            self.state.set_condition(Condition::Open);
+        }
+        let waits = self.publishing.since().filter(|_| self.is_connected);
+        let since = [self.silent_since, waits].into_iter().flatten().min();
+        if self.state.condition() == Condition::Failing
+            || since.is_none_or(|since| since.elapsed() < self.patience)
+        {
+            return;
+        }
+        if self.is_connected {
+            self.silent_since = since;
+            self.reason = format!(
+                "it confirms nothing for {:?}, though there is a connection; too few of its \
+                 servers may run",
+                self.patience
+            );
+        }
+        tracing::error!(
+            stream = %self.state.name(),
+            "what is published to the shared stream is refused until it answers: {}", self.reason
+        );
+        self.state.set_condition(Condition::Failing);
+        if self.is_connected {
+            self.of_status(|status| status.stalled(&self.reason));
+        }
+        self.state.fail(self.op, &self.reason);
+        self.refuse_waiting();
+    }
+
+    /// Why nothing can be asked of the backbone, where it has not answered for too long.
+    pub(super) fn unavailable(&self) -> Option<Refusal> {
+        (self.state.condition() == Condition::Failing).then(|| {
+            let reason = format!(
+                "the shared stream {} cannot be reached: {}; try again later",
+                self.topics.stream, self.reason
+            );
+            Refusal::new(ErrorCode::BackboneUnavailable, reason)
+        })
+    }
+
+    fn refuse_administration(&self, answer: &Answer) {
+        let reason = format!(
+            "the stream {} is shared with other brokers and is the backbone's: `babelmq backbone` \
+             and the tools of NATS change it",
+            self.topics.stream
+        );
+        let _ = answer.send(Err(Refusal::new(ErrorCode::InvalidField, reason)));
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping.is_some()
+    }
+
+    /// Notes something where everybody may look.
+    pub(super) fn of_status(&self, note: impl FnOnce(&SharedStatus)) {
+        if let Some(status) = self.state.shared() {
+            note(status);
+        }
+    }
+}
+
+/// Those that wait must not wait for ever, however the thread ends.
+#[derive(Debug)]
+struct End(Arc<StreamState>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
