@@ -238,6 +238,7 @@ fn every_code_is_met_here_or_elsewhere() {
         include_str!("bad_input/pickle.rs"),
         include_str!("bad_input/topics.rs"),
         include_str!("bad_input/xml.rs"),
+        include_str!("shared/outages.rs"),
         include_str!("storage/directory.rs"),
         include_str!("stream_requests.rs"),
         include_str!("streams/damage.rs"),

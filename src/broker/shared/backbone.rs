@@ -17,6 +17,18 @@ use crate::codec::Encoding;
 use crate::protocol::{Qos, Start, Topic, TopicFilter};
 
 /// What brokers that share topics are connected by.
+///
+/// ```
+/// use babelmq::broker::NoBackbone;
+/// use babelmq::{Backbone, Broker, Config, NoStore};
+///
+/// // Nothing is shared, so nothing is needed for it.
+/// let backbone: Box<dyn Backbone> = Box::new(NoBackbone);
+/// let config = Config::listening_on(([127, 0, 0, 1], 0));
+/// let broker = Broker::start_sharing(config, Box::new(NoStore), backbone)?;
+/// assert!(broker.shared_topics().is_empty());
+/// # Ok::<(), babelmq::StartError>(())
+/// ```
 pub trait Backbone: Debug + Send {
     /// Begins with one set of shared topics. This does not wait for a server: whether there is one
     /// is said by `said`, then and whenever it changes. It ends when the line is dropped.

@@ -12,9 +12,8 @@ mod backbone;
 mod content;
 mod definition;
 mod held;
-mod members;
 mod open;
-mod publishing;
+mod position;
 mod status;
 mod thread;
 

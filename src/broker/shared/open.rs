@@ -3,20 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::arrival::Complaints;
 use super::backbone::{Backbone, Position, SharedPlan};
 use super::definition::SharedTopics;
 use super::held::{HeldMessages, SharedReader};
-use super::members::Members;
-use super::publishing::Publishing;
-use super::thread::SharedThread;
+use super::thread::{NewThread, SharedThread};
 use crate::broker::memory::{Memory, Use};
 use crate::broker::persist::StoreError;
 use crate::broker::streams::{
     Announcer, OpenStream, RecentIds, StreamDefinition, StreamState, StreamsWatch,
 };
-use crate::broker::sync::{Instant, thread, unbounded};
-use crate::codec::{Document, Payload, Workspace};
+use crate::broker::sync::{thread, unbounded};
+use crate::codec::{Payload, Workspace};
 use crate::protocol::{Limits, Topic};
 
 /// Bytes of the threads' stacks: no reader recurses.
@@ -74,35 +71,21 @@ impl Shared {
         let account = memory.of(Use::Streams).account();
         let ids = RecentIds::new(&account);
         let name = format!("shared {}", topics.stream);
-        let shared = SharedThread {
+        let shared = SharedThread::new(NewThread {
             topics,
             position_topic,
+            position: (epoch, seq),
             state: state.clone(),
             announcer,
             limits,
             account,
             workspace: Workspace::new(memory.of(Use::Decoding).account()),
-            scratch: Document::new(),
-            requests,
-            own: own.clone(),
+            requests: (own.clone(), requests),
             said: from_backbone,
             line,
-            op: 0,
-            confirmed: 0,
-            publishing: Publishing::default(),
-            members: Members::default(),
             held: held.clone(),
-            epoch,
-            seq,
             patience: self.patience,
-            is_connected: false,
-            silent_since: Some(Instant::now()),
-            has_moved: false,
-            reason: "no server has answered yet".to_owned(),
-            complaints: Complaints::default(),
-            is_unheard: false,
-            stopping: None,
-        };
+        });
         let thread = thread::Builder::new()
             .name(name)
             .stack_size(STACK)

@@ -1,63 +1,89 @@
 //! The thread between the dispatcher and the backbone, one for each stream of shared topics.
 
+mod arriving;
+mod members;
+mod publishing;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::arrival::Complaints;
 use super::backbone::{BackboneLine, FromBackbone};
 use super::definition::SharedTopics;
 use super::held::HeldMessages;
-use super::members::Members;
-use super::publishing::Publishing;
 use super::status::SharedStatus;
 use crate::broker::streams::{Announcer, Answer, Condition, Request, StreamState, What};
 use crate::broker::sync::{Instant, Receiver, Sender};
 use crate::codec::{Account, Document, Workspace};
 use crate::protocol::{ErrorCode, Limits, Refusal, Topic};
+use arriving::Complaints;
+use members::Members;
+use publishing::Publishing;
 
 /// How long a broker that stops waits for what it has handed over to be confirmed.
 const FAREWELL: Duration = Duration::from_secs(5);
 /// How often it is looked whether something has waited for too long.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// See the module.
+/// What the thread begins with.
 #[derive(Debug)]
-pub(super) struct SharedThread {
+pub(super) struct NewThread {
     pub(super) topics: SharedTopics,
+    /// Where it says how far it is.
     pub(super) position_topic: Topic,
+    /// How far it was, and in which stream.
+    pub(super) position: (Arc<str>, u64),
     pub(super) state: Arc<StreamState>,
     pub(super) announcer: Announcer,
     pub(super) limits: Limits,
     /// Memory for what members have.
     pub(super) account: Account,
     pub(super) workspace: Workspace,
-    pub(super) scratch: Document,
-    pub(super) requests: Receiver<Request>,
-    /// Another end of the same, for those who answer later.
-    pub(super) own: Sender<Request>,
+    pub(super) requests: (Sender<Request>, Receiver<Request>),
     pub(super) said: Receiver<FromBackbone>,
     pub(super) line: Box<dyn BackboneLine>,
-    /// The last request that was taken, and the last that was confirmed.
-    pub(super) op: u64,
-    pub(super) confirmed: u64,
-    pub(super) publishing: Publishing,
-    pub(super) members: Members,
     pub(super) held: Arc<HeldMessages>,
-    /// The last message that was given to the dispatcher, and of which stream.
-    pub(super) epoch: Arc<str>,
-    pub(super) seq: u64,
     /// How long what is published waits for a backbone that does not answer.
     pub(super) patience: Duration,
-    pub(super) is_connected: bool,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct SharedThread {
+    topics: SharedTopics,
+    position_topic: Topic,
+    state: Arc<StreamState>,
+    announcer: Announcer,
+    limits: Limits,
+    /// Memory for what members have.
+    account: Account,
+    workspace: Workspace,
+    scratch: Document,
+    requests: Receiver<Request>,
+    /// Another end of the same, for those who answer later.
+    own: Sender<Request>,
+    said: Receiver<FromBackbone>,
+    line: Box<dyn BackboneLine>,
+    /// The last request that was taken, and the last that was confirmed.
+    op: u64,
+    confirmed: u64,
+    publishing: Publishing,
+    members: Members,
+    held: Arc<HeldMessages>,
+    /// The last message that was given to the dispatcher, and of which stream.
+    epoch: Arc<str>,
+    seq: u64,
+    /// How long what is published waits for a backbone that does not answer.
+    patience: Duration,
+    is_connected: bool,
     /// Since when there is no backbone, or it confirms nothing.
-    pub(super) silent_since: Option<Instant>,
+    silent_since: Option<Instant>,
     /// Whether it has confirmed something since that was looked at.
-    pub(super) has_moved: bool,
-    pub(super) reason: String,
-    pub(super) complaints: Complaints,
+    has_moved: bool,
+    reason: String,
+    complaints: Complaints,
     /// Whether the dispatcher takes nothing any more.
-    pub(super) is_unheard: bool,
-    pub(super) stopping: Option<Instant>,
+    is_unheard: bool,
+    stopping: Option<Instant>,
 }
 
 /// What there is to be done next.
@@ -70,6 +96,40 @@ enum Next {
 }
 
 impl SharedThread {
+    pub(super) fn new(new: NewThread) -> SharedThread {
+        let NewThread { topics, position_topic, position, state, announcer, limits, .. } = new;
+        let ((own, requests), (epoch, seq)) = (new.requests, position);
+        SharedThread {
+            topics,
+            position_topic,
+            state,
+            announcer,
+            limits,
+            account: new.account,
+            workspace: new.workspace,
+            scratch: Document::new(),
+            requests,
+            own,
+            said: new.said,
+            line: new.line,
+            op: 0,
+            confirmed: 0,
+            publishing: Publishing::default(),
+            members: Members::default(),
+            held: new.held,
+            epoch,
+            seq,
+            patience: new.patience,
+            is_connected: false,
+            silent_since: Some(Instant::now()),
+            has_moved: false,
+            reason: "no server has answered yet".to_owned(),
+            complaints: Complaints::default(),
+            is_unheard: false,
+            stopping: None,
+        }
+    }
+
     /// Runs until it is told to stop.
     pub(super) fn run(mut self) {
         let _end = End(self.state.clone());

@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::backbone::{Outgoing, SharedContent, SharedMessage, ToBackbone};
-use super::content::outgoing;
-use super::thread::SharedThread;
+use super::SharedThread;
+use crate::broker::shared::backbone::{Outgoing, SharedContent, SharedMessage, ToBackbone};
+use crate::broker::shared::content::outgoing;
 use crate::broker::streams::{Append, News};
 use crate::broker::sync::Instant;
 use crate::codec::Batch;

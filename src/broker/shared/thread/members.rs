@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::backbone::{HowSettled, Incoming, JoinShared, SharedContent, SharedReport, ToBackbone};
-use super::held::Held;
-use super::thread::SharedThread;
+use super::SharedThread;
+use crate::broker::shared::backbone::{
+    HowSettled, Incoming, JoinShared, SharedContent, SharedReport, ToBackbone,
+};
+use crate::broker::shared::held::{Held, SharedReader};
 use crate::broker::streams::{
     Answer, Burial, ConsumerEntry, ConsumerReport, ConsumerSettings, Dead, DeadLetter, Due, Feed,
     Found, FromStream, Join, LogReader, MemberId, StreamReport, WhyDead, dead_letter,
@@ -268,7 +270,7 @@ impl SharedThread {
         let Some(member) = self.members.all.get(&id) else { return };
         let (consumer, seq) = (member.consumer.clone(), dead.seq);
         let letter = self.held.get(seq).and_then(|held| {
-            let mut cursor = super::held::SharedReader(self.held.clone()).cursor(held.seq);
+            let mut cursor = SharedReader(self.held.clone()).cursor(held.seq);
             let Ok(Some(Found::Record(record))) = cursor.read() else { return None };
             dead_letter(&self.topics.stream, &consumer, &record, &dead, &self.limits)
         });
