@@ -172,7 +172,11 @@ impl SharedThread {
     fn next(&self) -> Next {
         match self.said.try_recv() {
             Ok(said) => Next::Said(said),
-            Err(_) => self.requests.recv().map_or(Next::End, Next::Request),
+            Err(_) => match self.requests.recv_deadline(Instant::now() + LOOK) {
+                Ok(request) => Next::Request(request),
+                Err(error) if error.is_timeout() => Next::Nothing,
+                Err(_) => Next::End,
+            },
         }
     }
 
