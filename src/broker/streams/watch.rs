@@ -31,7 +31,8 @@ impl StreamsWatch {
             if of_one > 0 {
                 messages += of_one;
                 let reason = if reason.is_empty() { "it does not answer" } else { &reason };
-                reasons.push(format!("the disk of the stream {}: {reason}", state.name()));
+                let what = if state.shared().is_some() { "the shared" } else { "the disk of the" };
+                reasons.push(format!("{what} stream {}: {reason}", state.name()));
             }
         }
         (messages, reasons.join("; "))

@@ -262,3 +262,42 @@ fn a_stream_is_not_added_over_topics_that_are_shared() {
         listed.contains("\"orders\"") && listed.contains("\"own\"")
     });
 }
+
+#[test]
+fn clients_of_mqtt_share_them_with_all_that_they_say() {
+    use crate::support::mqtt::{Mqtt, V5};
+    let backbone = LocalBackbone::default();
+    let start = || {
+        let listeners = ["tcp://127.0.0.1:0", "mqtt://127.0.0.1:0"];
+        let urls = listeners.map(|url| url.parse::<babelmq::ListenUrl>().unwrap());
+        start_with(&backbone, sharing().listeners(urls))
+    };
+    let (one, other) = (start(), start());
+    let mut subscriber = Mqtt::connect(&other, V5, "subscriber");
+    assert_eq!(subscriber.subscribe("orders/#", 1), 1);
+    let mut sensor = Mqtt::connect(&one, V5, "sensor");
+    // A user property, and a payload that is in no format.
+    let property = [&[38, 0, 1][..], b"k", &[0, 1], b"v"].concat();
+    sensor.publish_with("orders/1", b"\xff\x00", (1, true, 7), &property);
+    assert_eq!(sensor.read().kind(), "PUBACK");
+    let message = subscriber.message();
+    assert_eq!(
+        (&*message.topic, &*message.payload, message.qos),
+        ("orders/1", &b"\xff\x00"[..], 1)
+    );
+    let has = |properties: &[u8]| properties.windows(property.len()).any(|part| part == property);
+    assert!(has(&message.properties), "{:?}", message.properties);
+    subscriber.ack(0x40, message.id);
+    until("it is remembered", || {
+        other.get_topic("orders/1").unwrap() == Some(Value::Bytes(vec![255, 0]))
+    });
+    // An empty one that is retained: there is no value any more.
+    sensor.publish("orders/1", b"", 1, true, 8);
+    assert_eq!(sensor.read().kind(), "PUBACK");
+    until_value(&other, "orders/1", None);
+    backbone.go_down();
+    sensor.publish("orders/1", b"1", 1, false, 9);
+    // What cannot be confirmed is not.
+    let packet = sensor.read();
+    assert!(packet.kind() != "PUBACK" || packet.body.get(2).is_some_and(|it| *it >= 0x80));
+}

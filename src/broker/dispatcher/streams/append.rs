@@ -27,7 +27,8 @@ impl Dispatcher {
         let (first, bytes) = (stream.next, batch.weight());
         stream.next += messages as u64;
         stream.state.queue(bytes, messages as u64);
-        if batch.has_ids() {
+        // The backbone knows those of its streams.
+        if batch.has_ids() && !stream.is_shared() {
             let now = Instant::now();
             let ids = selection.places(batch).filter_map(|index| batch.id(index));
             for id in ids {
