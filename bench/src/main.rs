@@ -2,6 +2,7 @@
 //! all of it.
 
 mod attack;
+mod backbone;
 mod direction;
 mod host;
 mod kept;
@@ -44,6 +45,8 @@ enum Command {
     /// Append to the log of a stream, read it and drop from its front: babelmq's beside redb and
     /// fjall.
     Log(log::Log),
+    /// Measure brokers that share topics by NATS JetStream beside clients of JetStream itself.
+    Backbone(backbone::Backbone),
     /// Translate streams of messages in a loop, without sockets: babelmq's codec beside CPython.
     Translate(translate::Translate),
     /// Attack babelmq beside a bystander, and say what it noticed.
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
         Command::Peers(peers) => peers.run(),
         Command::Store(store) => store.run(),
         Command::Log(log) => log.run(),
+        Command::Backbone(backbone) => backbone.run(),
         Command::Translate(translate) => translate.run(),
         Command::Attack(attack) => attack.run(),
         Command::List => {

@@ -11,7 +11,7 @@ use crate::net::Endpoint;
 use crate::payload::Payload;
 use crate::wire::{Format, Scanned, Wire};
 
-const SUBJECT: &str = "bench.kept";
+pub(super) const SUBJECT: &str = "bench.kept";
 /// Where confirmations and answers go.
 const INBOX: &str = "_INBOX.b";
 const HELLO: &[u8] =
@@ -36,7 +36,7 @@ fn hello(stream: &mut TcpStream, inbox: &str) -> Result<()> {
 }
 
 /// A request to JetStream's interface.
-fn request(endpoint: &Endpoint, of: &str, body: &Value) -> Result<Value> {
+pub(super) fn request(endpoint: &Endpoint, of: &str, body: &Value) -> Result<Value> {
     let mut stream = connect(endpoint)?;
     hello(&mut stream, INBOX)?;
     let body = body.to_string();

@@ -10,6 +10,7 @@ pub(crate) mod latency;
 pub(crate) mod length;
 pub(crate) mod publish;
 mod redis;
+mod shared;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -21,6 +22,7 @@ use crate::net::{Between, Endpoint, PATIENCE, await_answer, is_tick};
 use crate::payload::Payload;
 use crate::systems::System;
 use crate::wire::{Format, Scanned};
+pub(crate) use shared::Shared;
 
 /// Where all messages go.
 const TOPIC: &str = "bench/kept";

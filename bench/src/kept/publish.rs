@@ -120,6 +120,30 @@ impl Producer {
     }
 }
 
+/// Confirmed messages a second, for some time, behind a warm-up.
+fn timed(running: &Running, producer: &Producer, time: Duration) -> Result<f64> {
+    // The clock is what is measured with: nothing is waited for here.
+    thread::sleep(running.warm_up);
+    let before = producer.window.received();
+    let start = Instant::now();
+    thread::sleep(time);
+    let messages = (producer.window.received() - before) as f64;
+    let seconds = start.elapsed().as_secs_f64();
+    producer.stop.store(true, Ordering::SeqCst);
+    Ok(messages / seconds)
+}
+
+/// Publishes for some time beside others. Returns how many messages a second are confirmed.
+pub(crate) fn rate(
+    running: &Running,
+    keeper: &dyn Keeper,
+    payload: &Payload,
+    time: Duration,
+) -> Result<f64> {
+    let producer = Producer::new(keeper, payload);
+    producer.run(running, keeper, u64::MAX, || timed(running, &producer, time))
+}
+
 /// Publishes for some time, and looks at the end whether all that was confirmed is kept.
 pub(crate) fn measure(
     running: &Running,
@@ -129,16 +153,12 @@ pub(crate) fn measure(
 ) -> Result<Measured> {
     let producer = Producer::new(keeper, payload);
     let measured = producer.run(running, keeper, u64::MAX, || {
-        // The clock is what is measured with: nothing is waited for here.
-        thread::sleep(running.warm_up);
-        let (before, processor) = (producer.window.received(), running.processor_time()?);
-        let start = Instant::now();
-        thread::sleep(time);
+        let processor = running.processor_time()?;
+        let before = producer.window.received();
+        let rate = timed(running, &producer, time)?;
         let messages = (producer.window.received() - before) as f64;
-        let seconds = start.elapsed().as_secs_f64();
         let processor = (running.processor_time()? - processor).max(0.0);
-        producer.stop.store(true, Ordering::SeqCst);
-        Ok(Measured { rate: messages / seconds, processor: processor / messages.max(1.0) })
+        Ok(Measured { rate, processor: processor / messages.max(1.0) })
     })?;
     ensure_kept(running, keeper, producer.window.published())?;
     Ok(measured)

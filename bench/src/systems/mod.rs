@@ -22,6 +22,7 @@ pub(crate) use arguments::{
     jetstream_configuration, mosquitto_configuration, mosquitto_mqtt_configuration,
     nats_configuration, nats_mqtt_configuration,
 };
+pub(crate) use keeping::Keeping;
 pub(crate) use running::{Memory, Running};
 pub(crate) use users::WITH_PASSWORD;
 
