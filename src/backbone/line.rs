@@ -1,0 +1,153 @@
+//! One set of shared topics: what the broker hands over goes to whom it concerns.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use super::consumers;
+use super::link::Link;
+use super::member::{Member, ToMember};
+use super::ops::Ops;
+use super::place::{self, At};
+use super::publisher::Publisher;
+use super::reader::Reader;
+use crate::broker::sync::Sender;
+use crate::broker::{FromBackbone, SharedPlan, ToBackbone};
+
+/// How long a line that is over may still say what it has to.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// What a line begins with.
+pub(super) struct Opening {
+    /// Which topics, and from where.
+    pub(super) plan: SharedPlan,
+    /// What the ids of its messages begin with: no other line, of whichever broker, has it.
+    pub(super) name: String,
+    /// The broker.
+    pub(super) said: Sender<FromBackbone>,
+    /// What it hands over.
+    pub(super) handed: mpsc::UnboundedReceiver<ToBackbone>,
+}
+
+/// Runs a line until the broker drops it.
+pub(super) async fn run(opening: Opening, link: watch::Receiver<Link>) {
+    let Opening { plan, name, said, mut handed } = opening;
+    let SharedPlan { topics, position } = plan;
+    let doubts = Arc::new(Notify::new());
+    let (found, at) = watch::channel(None);
+    // They say something before they are over, which takes a place.
+    let (mut watching, mut lasting) = (JoinSet::new(), JoinSet::new());
+    watching.spawn(place::watch(topics.clone(), link, doubts.clone(), found, said.clone()));
+    let reader = Reader::new(topics, position, at.clone(), doubts.clone(), said.clone());
+    watching.spawn(reader.run());
+    let (publish, published) = mpsc::unbounded_channel();
+    let publisher = Publisher::new(name, at.clone(), doubts.clone(), said.clone(), published);
+    lasting.spawn(publisher.run());
+    let mut desk = Desk {
+        at,
+        doubts,
+        ops: Ops::new(said.clone()),
+        said,
+        members: HashMap::new(),
+        turn: Arc::default(),
+    };
+    while let Some(handed) = handed.recv().await {
+        if let ToBackbone::Publish(message) = handed {
+            let _ = publish.send(message);
+        } else {
+            desk.take(handed, &mut lasting);
+        }
+        while lasting.try_join_next().is_some() {}
+    }
+    drop((publish, desk.members));
+    let _ = timeout(LAST_WORDS, async { while lasting.join_next().await.is_some() {} }).await;
+    let now = desk.at.borrow().clone();
+    if let Some(place) = now {
+        let _ = timeout(LAST_WORDS, place.client.flush()).await;
+    }
+}
+
+/// The way to a member of a consumer.
+#[derive(Clone)]
+struct Way {
+    consumer: Arc<str>,
+    tell: mpsc::UnboundedSender<ToMember>,
+}
+
+/// Where all but messages is handed over.
+struct Desk {
+    at: At,
+    doubts: Arc<Notify>,
+    ops: Ops,
+    said: Sender<FromBackbone>,
+    members: HashMap<u64, Way>,
+    turn: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl Desk {
+    fn take(&mut self, handed: ToBackbone, tasks: &mut JoinSet<()>) {
+        match handed {
+            // It has a way of its own.
+            ToBackbone::Publish(_) => {}
+            ToBackbone::Join(wanted) => {
+                let (tell, mail) = mpsc::unbounded_channel();
+                let consumer = wanted.consumer.clone();
+                self.members.insert(wanted.member, Way { consumer, tell });
+                let way = (self.at.clone(), self.doubts.clone(), self.said.clone());
+                let heard = (mail, self.ops.clone());
+                tasks.spawn(Member::new(*wanted, way, heard, self.turn.clone()).run());
+            }
+            ToBackbone::Leave { member } => {
+                if let Some(way) = self.members.remove(&member) {
+                    let _ = way.tell.send(ToMember::Leave);
+                }
+            }
+            ToBackbone::Settle { member, seq, how, op } => {
+                self.ops.begin(op);
+                let way = self.members.get(&member);
+                let told = way.map(|way| way.tell.send(ToMember::Settle { seq, how, op }));
+                if !matches!(told, Some(Ok(()))) {
+                    // Its messages went to others when it left.
+                    self.ops.finish(op);
+                }
+            }
+            ToBackbone::Remove { consumer, op } => {
+                let (at, said, turn) = (self.at.clone(), self.said.clone(), self.turn.clone());
+                let of = self.members.values().filter(|way| way.consumer == consumer);
+                let members: Vec<Way> = of.cloned().collect();
+                tasks.spawn(async move {
+                    let _turn = turn.lock().await;
+                    let place = at.borrow().clone();
+                    let removed = match place {
+                        Some(place) => consumers::remove(&place, &consumer).await,
+                        None => Err("there is no connection to NATS".to_owned()),
+                    };
+                    if removed == Ok(true) {
+                        // Those of other brokers hear of it from the server.
+                        for way in members {
+                            let _ = way.tell.send(ToMember::Forget);
+                        }
+                    }
+                    let _ = said.send(FromBackbone::Removed { op, removed });
+                });
+            }
+            ToBackbone::Report { op } => {
+                let place = self.at.borrow().clone();
+                let Some(place) = place else { return };
+                let said = self.said.clone();
+                tasks.spawn(async move {
+                    match consumers::report(&place).await {
+                        Ok(report) => {
+                            let _ = said.send(FromBackbone::Report { op, report });
+                        }
+                        Err(reason) => tracing::debug!(reason, "the stream tells nothing"),
+                    }
+                });
+            }
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! Everything that a stream has, in its order, once: from where this broker's values are, or each
+//! topic's last message and then what follows.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::time::sleep;
+
+use super::arrival;
+use super::place::{At, Place, created, gone, there, words};
+use super::pull::{Pull, Pulled};
+use super::subject;
+use super::warnings::Warnings;
+use crate::broker::sync::Sender;
+use crate::broker::{Arrived, FromBackbone, Incoming, Position, Room, SharedTopics};
+
+/// How much may be on its way to the broker, and how much is asked for at once.
+const ROOM: usize = 16 << 20;
+const CHUNK: usize = 1 << 20;
+const MESSAGES: usize = 256;
+/// What a message may have beside its payload and its headers.
+const LARGER: usize = 8 << 10;
+/// What a message takes beside its bytes.
+const MESSAGE: usize = 512;
+/// A consumer that nobody asks is forgotten by the server after so long.
+const IDLE: Duration = Duration::from_secs(120);
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// Where it goes on: behind a message of a stream that was made at a certain time.
+#[derive(Clone, Debug)]
+struct Read {
+    epoch: Arc<str>,
+    seq: u64,
+    /// Whether the last values, with which it begins, are behind it, or some of them.
+    has_begun: bool,
+}
+
+impl Read {
+    fn is_of(&self, created: &str) -> bool {
+        self.epoch.split(CUT_OFF).next() == Some(created)
+    }
+}
+
+/// What stands between the time of a stream and a mark of its own, where the stream has lost
+/// messages that were read: its numbers are given anew, so it is another one.
+const CUT_OFF: char = '~';
+
+/// Reads one line's stream.
+pub(super) struct Reader {
+    topics: SharedTopics,
+    at: At,
+    doubts: Arc<Notify>,
+    said: Sender<FromBackbone>,
+    read: Option<Read>,
+    /// The last message that the broker has; what is read and is no message, it has not.
+    handed_over: u64,
+    /// The last that the stream had, when it was asked.
+    known: u64,
+    room: Arc<Semaphore>,
+    warnings: Warnings,
+}
+
+impl Reader {
+    /// A reader that goes on behind `position`.
+    pub(super) fn new(
+        topics: SharedTopics,
+        position: Option<Position>,
+        at: At,
+        doubts: Arc<Notify>,
+        said: Sender<FromBackbone>,
+    ) -> Reader {
+        let read = position.map(|at| Read { epoch: at.epoch.into(), seq: at.seq, has_begun: true });
+        let room = Arc::new(Semaphore::new(ROOM));
+        let (handed_over, warnings) =
+            (read.as_ref().map_or(0, |read| read.seq), Warnings::default());
+        Reader { topics, at, doubts, said, read, handed_over, known: 0, room, warnings }
+    }
+
+    /// Reads until the line is over.
+    pub(super) async fn run(mut self) {
+        let mut at = self.at.clone();
+        while let Some(place) = there(&mut at).await {
+            let mut watched = self.at.clone();
+            let ended = tokio::select! {
+                () = gone(&mut watched, &place) => continue,
+                ended = self.attend(&place) => ended,
+            };
+            if let Err(reason) = ended {
+                tracing::debug!(stream = %place.stream, reason, "reading begins anew");
+                self.doubts.notify_one();
+                tokio::select! {
+                    () = gone(&mut at, &place) => {}
+                    () = sleep(PAUSE) => {}
+                }
+            }
+        }
+    }
+
+    /// Reads with one consumer, until it is lost.
+    async fn attend(&mut self, place: &Place) -> Result<(), String> {
+        let state = place.info().await?;
+        if created(&state) != place.created {
+            return Err("the stream was made anew".to_owned());
+        }
+        let state = state.state;
+        let (first, last) = (state.first_sequence, state.last_sequence);
+        let policy = match &self.read {
+            Some(read) if read.is_of(&place.created) && read.seq > last => {
+                tracing::warn!(
+                    stream = %place.stream, read = read.seq, last,
+                    "the stream has lost messages that were read; each topic's last is read anew"
+                );
+                let mark = format!("{}{CUT_OFF}{last}-{}", place.created, read.seq);
+                self.begin(mark);
+                DeliverPolicy::LastPerSubject
+            }
+            Some(read) if read.is_of(&place.created) && read.has_begun && read.seq + 1 >= first => {
+                DeliverPolicy::ByStartSequence { start_sequence: read.seq + 1 }
+            }
+            // What is between is forgotten, or nothing came yet.
+            Some(read) if read.is_of(&place.created) => DeliverPolicy::LastPerSubject,
+            _ => {
+                self.begin(place.created.clone());
+                DeliverPolicy::LastPerSubject
+            }
+        };
+        let is_of_last_values = matches!(policy, DeliverPolicy::LastPerSubject);
+        self.known = last;
+        let consumer = self.consumer(place, policy).await?;
+        let pending = consumer.cached_info().num_pending;
+        if pending == 0 {
+            if let Some(read) = &mut self.read {
+                // What comes later is no last value: it is read from here on, all of it.
+                read.seq = read.seq.max(last);
+                read.has_begun = true;
+            }
+            // The broker has everything, and would wait for the next message to know it.
+            self.hand_over(Vec::new(), 0, Room::default());
+        }
+        let mut pull = Pull::new(place, consumer).await?;
+        let (mut delivered, mut left) = (0, None);
+        // Last values are asked for without saying how many bytes: the server (2.15 too) drops the
+        // one that had no room.
+        let mut is_plain = pending == 0 || !is_of_last_values;
+        let mut is_too_large = false;
+        loop {
+            if pull.is_over() {
+                drop(left.take());
+                let largest = place.max_payload.saturating_add(LARGER);
+                let (count, bytes) = match (is_plain, is_too_large) {
+                    (true, false) => (MESSAGES, CHUNK.max(largest)),
+                    (true, true) => (1, 0),
+                    (false, _) => ((ROOM / 2 / largest).clamp(1, MESSAGES), 0),
+                };
+                is_too_large = false;
+                let taken = if bytes > 0 { bytes } else { count.saturating_mul(largest) };
+                let permits = u32::try_from(taken.min(ROOM)).unwrap_or(u32::MAX);
+                left = self.room.clone().acquire_many_owned(permits).await.ok();
+                pull.ask(count, bytes).await;
+            }
+            let mut next = Some(pull.next().await);
+            let (mut messages, mut taken, mut pending) = (Vec::new(), 0, None);
+            while let Some(pulled) = next {
+                match pulled {
+                    Pulled::Message(message) => {
+                        let arrival = arrival::read(place, *message, &mut self.warnings);
+                        let arrival = arrival.ok_or("a message without a number")?;
+                        delivered += 1;
+                        if arrival.delivery != delivered {
+                            self.hand_over_to(messages, pending, taken, &mut left);
+                            return Err("messages were lost on the way".to_owned());
+                        }
+                        taken += arrival.bytes + MESSAGE;
+                        pending = Some((arrival.seq, arrival.pending));
+                        is_plain |= arrival.pending == 0 || arrival.seq > last;
+                        let is_new = self.read.as_ref().is_none_or(|read| arrival.seq > read.seq);
+                        messages.extend(arrival.message.filter(|_| is_new));
+                    }
+                    Pulled::Over => {}
+                    Pulled::TooLarge => is_too_large = true,
+                    Pulled::Gone | Pulled::Lost => {
+                        self.hand_over_to(messages, pending, taken, &mut left);
+                        return Err("the consumer is gone".to_owned());
+                    }
+                }
+                let is_full = messages.len() >= MESSAGES || taken >= CHUNK;
+                next = if is_full { None } else { pull.ready() };
+            }
+            self.hand_over_to(messages, pending, taken, &mut left);
+        }
+    }
+
+    /// Begins with a stream that is another one.
+    fn begin(&mut self, epoch: String) {
+        self.read = Some(Read { epoch: epoch.into(), seq: 0, has_begun: false });
+        self.handed_over = 0;
+    }
+
+    /// Hands over what came, up to the message `seq`, with the room that it takes.
+    fn hand_over_to(
+        &mut self,
+        messages: Vec<Incoming>,
+        reached: Option<(u64, u64)>,
+        taken: usize,
+        left: &mut Option<OwnedSemaphorePermit>,
+    ) {
+        let Some((seq, pending)) = reached else { return };
+        let room = left.as_mut().and_then(|left| left.split(taken.min(left.num_permits())));
+        if let Some(read) = &mut self.read {
+            // Each topic's last message comes in the order of the stream too.
+            read.seq = read.seq.max(seq);
+            read.has_begun = true;
+        }
+        self.hand_over(messages, pending, room.map_or_else(Room::default, Room::of));
+    }
+
+    fn hand_over(&mut self, messages: Vec<Incoming>, pending: u64, room: Room) {
+        let Some(Read { epoch, seq, .. }) = &self.read else { return };
+        self.handed_over = messages.last().map_or(self.handed_over, |last| last.seq);
+        let last = match pending {
+            // What follows may be no message, or deleted.
+            0 => self.handed_over,
+            _ if *seq < self.known => self.known,
+            pending => seq + pending,
+        };
+        let arrived = Arrived { epoch: epoch.clone(), messages, last, room };
+        let _ = self.said.send(FromBackbone::Arrived(arrived));
+    }
+
+    /// A consumer that is forgotten when nobody asks it.
+    async fn consumer(&self, place: &Place, policy: DeliverPolicy) -> Result<PullConsumer, String> {
+        let mut config = pull::Config {
+            description: Some("what a babelmq broker has read".to_owned()),
+            deliver_policy: policy,
+            ack_policy: AckPolicy::None,
+            inactive_threshold: IDLE,
+            memory_storage: true,
+            num_replicas: 1,
+            ..pull::Config::default()
+        };
+        let mut subjects = subject::of_filter(&self.topics.filter);
+        match subjects.len() {
+            1 => config.filter_subject = subjects.remove(0),
+            _ => config.filter_subjects = subjects,
+        }
+        let made = place.jetstream.create_consumer_on_stream(config, &place.stream).await;
+        made.map_err(|error| words(&error))
+    }
+}

@@ -1,0 +1,9 @@
+//! Lines of this room against a server of NATS.
+
+mod delivered;
+mod fixture;
+#[allow(dead_code, unreachable_pub, reason = "the tests from outside use all of it")]
+#[path = "../../../tests/support/nats.rs"]
+mod nats;
+mod outages;
+mod shared;
