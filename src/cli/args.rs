@@ -9,7 +9,10 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::failure::Failure;
 use super::logging::LogSettings;
-use crate::broker::{Fsync, QueueLimits, SharedTopics, StoreLimits, StreamDefinition, Subtree};
+use crate::backbone::{Jetstream, JetstreamOptions};
+use crate::broker::{
+    Backbone, Fsync, NoBackbone, QueueLimits, SharedTopics, StoreLimits, StreamDefinition, Subtree,
+};
 use crate::protocol::{
     ClassPattern, Format, Limits, MAX_DEPTH, MAX_INT_DIGITS, MAX_TOPIC_BYTES, MAX_TOPIC_SEGMENTS,
     MAXIMUM_DECODED_SIZE, MAXIMUM_MAX_ENCODED, MAXIMUM_MAX_FRAME, PickleClasses, Start, Topic,
@@ -270,6 +273,24 @@ pub(super) struct Serve {
     #[arg(long, value_name = "NAME:RULE", value_parser = stream, env = "BABELMQ_STREAM")]
     stream: Vec<StreamDefinition>,
 
+    /// The servers of NATS JetStream by which --shared topics are shared with other brokers, as in
+    /// nats://a:4222,nats://b:4222; tls:// encrypts, and a user and a password may be in front of the
+    /// host.
+    #[arg(
+        long, value_name = "URLS", value_parser = backbone, env = "BABELMQ_BACKBONE",
+        hide_env_values = true,
+    )]
+    backbone: Option<JetstreamOptions>,
+
+    /// A file of credentials for --backbone, as nsc makes them.
+    #[arg(long, value_name = "FILE", env = "BABELMQ_BACKBONE_CREDENTIALS")]
+    backbone_credentials: Option<PathBuf>,
+
+    /// The authorities that may have signed the certificates of --backbone's servers, in PEM; those
+    /// of the system where it is not given.
+    #[arg(long, value_name = "FILE", env = "BABELMQ_BACKBONE_CA")]
+    backbone_ca: Option<PathBuf>,
+
     /// Topics that this broker shares with others in front of the same --backbone, as in orders/#,
     /// or NAME=orders/# where their stream there is to be called NAME. It can be given more than
     /// once; in the environment several are separated by commas.
@@ -330,8 +351,27 @@ impl Serve {
             _ if !self.stream.is_empty() && self.data_dir.is_none() => {
                 Err(Failure::Usage("--stream keeps messages on a disk: add --data-dir".to_owned()))
             }
+            _ if self.backbone.is_none() && !self.shared.is_empty() => {
+                Err(Failure::Usage("--shared needs servers to share by: add --backbone".to_owned()))
+            }
+            _ if self.backbone.is_some() && self.shared.is_empty() => {
+                let reason = "--backbone shares nothing by itself: add --shared, as in 'orders/#'";
+                Err(Failure::Usage(reason.to_owned()))
+            }
             _ => Ok(()),
         }
+    }
+
+    /// What topics are shared by.
+    pub(super) fn backbone(&self) -> Box<dyn Backbone> {
+        let Some(mut options) = self.backbone.clone() else { return Box::new(NoBackbone) };
+        if let Some(file) = &self.backbone_credentials {
+            options = options.credentials(file);
+        }
+        if let Some(file) = &self.backbone_ca {
+            options = options.ca(file);
+        }
+        Box::new(Jetstream::new(options))
     }
 
     /// What the arguments come to.
@@ -378,6 +418,11 @@ impl Serve {
             stop_timeout: self.stop_timeout,
         }
     }
+}
+
+/// Reads the servers of a backbone.
+fn backbone(text: &str) -> Result<JetstreamOptions, String> {
+    JetstreamOptions::new(text)
 }
 
 /// Reads an origin (RFC 6454 §6.2).

@@ -35,7 +35,8 @@ pub(super) fn serve(serve: &Serve, arguments: &[OsString]) -> Result<(), Failure
         .map_err(|error| Failure::Other(format!("cannot wait for signals: {error}")))?;
     raise_open_files();
     let config = serve.config();
-    let broker = Broker::start_with(config.clone(), store(serve, &config)?)?;
+    let store = store(serve, &config)?;
+    let broker = Broker::start_sharing(config.clone(), store, serve.backbone())?;
     let manager = Manager::from_environment();
     // Whoever started the broker may have closed the other end of the pipe; it serves all the same.
     let listeners = broker.listeners().map(ToString::to_string).collect::<Vec<_>>().join(", ");
@@ -49,7 +50,14 @@ pub(super) fn serve(serve: &Serve, arguments: &[OsString]) -> Result<(), Failure
         Some(directory) => format!("last values in {}", directory.display()),
         None => "last values in memory only (--data-dir keeps them)".to_owned(),
     };
-    let status = format!("listening on {listeners}; {memory}");
+    let shared = match config.shared.as_slice() {
+        [] => String::new(),
+        topics => {
+            let filters: Vec<&str> = topics.iter().map(|topics| topics.filter.as_str()).collect();
+            format!("; {} shared", filters.join(", "))
+        }
+    };
+    let status = format!("listening on {listeners}; {memory}{shared}");
     tracing::info!("{status}");
     manager.ready(&status);
 
