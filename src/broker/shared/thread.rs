@@ -81,6 +81,8 @@ pub(super) struct SharedThread {
     has_moved: bool,
     reason: String,
     complaints: Complaints,
+    /// When it was last looked what members have kept for too long.
+    expired: Instant,
     /// Whether the dispatcher takes nothing any more.
     is_unheard: bool,
     stopping: Option<Instant>,
@@ -125,6 +127,7 @@ impl SharedThread {
             has_moved: false,
             reason: "no server has answered yet".to_owned(),
             complaints: Complaints::default(),
+            expired: Instant::now(),
             is_unheard: false,
             stopping: None,
         }
@@ -255,6 +258,11 @@ impl SharedThread {
 
     /// Refuses what is published while the backbone has not answered for too long.
     fn look(&mut self) {
+        let now = Instant::now();
+        if now.duration_since(self.expired) >= LOOK {
+            self.expired = now;
+            self.expire(now);
+        }
         if std::mem::take(&mut self.has_moved) && self.is_connected {
             self.silent_since = None;
             self.state.set_condition(Condition::Open);

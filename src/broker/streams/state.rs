@@ -162,7 +162,7 @@ impl StreamState {
         self.damages.lock().push((consumer, damage));
     }
 
-    pub(super) fn take_damages(&self) -> Vec<(Arc<str>, Damage)> {
+    pub(in crate::broker) fn take_damages(&self) -> Vec<(Arc<str>, Damage)> {
         std::mem::take(&mut *self.damages.lock())
     }
 

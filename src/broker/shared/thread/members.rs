@@ -13,7 +13,7 @@ use crate::broker::streams::{
     Answer, Burial, ConsumerEntry, ConsumerReport, ConsumerSettings, Dead, DeadLetter, Due, Feed,
     Found, FromStream, Join, LogReader, MemberId, StreamReport, WhyDead, dead_letter,
 };
-use crate::broker::sync::Sender;
+use crate::broker::sync::{Instant, Sender};
 use crate::protocol::{
     DEFAULT_WINDOW, ErrorCode, KeptSubscription, Order, Refusal, Reply, Settlement,
 };
@@ -45,10 +45,19 @@ struct Member {
     consumer: Arc<str>,
     feed: Arc<Feed>,
     settings: ConsumerSettings,
-    /// Messages that it has, with how often each was delivered.
-    outstanding: BTreeMap<u64, u32>,
+    /// Messages that it has.
+    outstanding: BTreeMap<u64, Given>,
     /// Where it is said whether it is one.
     answer: Option<Answer>,
+}
+
+/// A message that a member was given.
+#[derive(Clone, Copy, Debug)]
+struct Given {
+    /// How often it has been delivered, with this time.
+    attempt: u32,
+    /// When the backbone gives it to somebody else.
+    until: Instant,
 }
 
 impl Members {
@@ -96,7 +105,15 @@ impl SharedThread {
     /// Says whether a connection is a member.
     pub(super) fn joined(&mut self, id: u64, joined: Result<u64, String>) {
         let Some(member) = self.members.all.get_mut(&id) else { return };
-        let Some(answer) = member.answer.take() else { return };
+        let Some(answer) = member.answer.take() else {
+            // It was one, and its consumer is no more: somebody at another broker forgot it.
+            if joined.is_err()
+                && let Some(member) = self.members.all.remove(&id)
+            {
+                self.forgotten(&member);
+            }
+            return;
+        };
         match joined {
             Ok(pending) => {
                 let kept = KeptSubscription {
@@ -137,6 +154,31 @@ impl SharedThread {
         }
     }
 
+    /// Ends a member whose consumer was forgotten.
+    fn forgotten(&self, member: &Member) {
+        member.outstanding.keys().for_each(|seq| self.held.let_go(*seq));
+        member.feed.end_removed();
+    }
+
+    /// Lets go of what members have kept for too long: the backbone gives it to others.
+    pub(super) fn expire(&mut self, now: Instant) {
+        for member in self.members.all.values_mut() {
+            let before = member.outstanding.len();
+            member.outstanding.retain(|seq, given| {
+                let is_kept = given.until > now;
+                if !is_kept {
+                    self.held.let_go(*seq);
+                }
+                is_kept
+            });
+            if member.outstanding.len() < before {
+                member.feed.set_outstanding(member.outstanding.len() as u64);
+            }
+        }
+        // What a writer came too late for is with another member.
+        drop(self.state.take_damages());
+    }
+
     /// Reads without acknowledgements are of a log on a disk.
     pub(super) fn follow(&self, feed: &Feed, answer: &Answer) {
         let reason = format!(
@@ -175,7 +217,8 @@ impl SharedThread {
             return self.say(id, seq, HowSettled::Term, 0);
         };
         let Some(member) = self.members.all.get_mut(&id) else { return };
-        let is_new = member.outstanding.insert(seq, attempt).is_none();
+        let until = Instant::now() + member.settings.ack_wait;
+        let is_new = member.outstanding.insert(seq, Given { attempt, until }).is_none();
         let is_exhausted = attempt > member.settings.max_deliver;
         if is_new {
             self.held.hold(Held { seq, time, topic, id: name, payload, _claim: claim });
@@ -206,18 +249,24 @@ impl SharedThread {
                     }
                 }
                 Settlement::Nak { seq, delay } => {
-                    let Some(attempt) = member.outstanding.get(&seq) else { continue };
-                    let pause = || Duration::from_millis(member.settings.pause_after(*attempt));
+                    let Some(given) = member.outstanding.get(&seq) else { continue };
+                    let pause =
+                        || Duration::from_millis(member.settings.pause_after(given.attempt));
                     let delay = delay.unwrap_or_else(pause);
                     self.done(id.0, seq, HowSettled::Nak(delay), op);
                 }
                 Settlement::Touch { seq } => {
-                    if member.outstanding.contains_key(&seq) {
-                        self.say(id.0, seq, HowSettled::Touch, op);
-                    }
+                    let ack_wait = member.settings.ack_wait;
+                    let member = self.members.all.get_mut(&id.0);
+                    let Some(given) = member.and_then(|it| it.outstanding.get_mut(&seq)) else {
+                        continue;
+                    };
+                    given.until = Instant::now() + ack_wait;
+                    self.say(id.0, seq, HowSettled::Touch, op);
                 }
                 Settlement::Reject { seq, reason } => {
-                    let Some(attempts) = member.outstanding.get(&seq).copied() else { continue };
+                    let Some(given) = member.outstanding.get(&seq) else { continue };
+                    let attempts = given.attempt;
                     let why = WhyDead::Rejected(reason.into());
                     self.bury(id.0, Dead { seq, attempts, why });
                 }
@@ -320,11 +369,9 @@ impl SharedThread {
             Err(reason) => Err(Refusal::new(ErrorCode::BackboneUnavailable, reason)),
         };
         if reply.is_ok() {
-            let members = &mut self.members.all;
-            for (_, member) in members.extract_if(|_, member| member.consumer == consumer) {
-                member.outstanding.keys().for_each(|seq| self.held.let_go(*seq));
-                member.feed.end_removed();
-            }
+            let of_it = |_: &u64, member: &mut Member| member.consumer == consumer;
+            let gone: Vec<_> = self.members.all.extract_if(of_it).map(|(_, it)| it).collect();
+            gone.iter().for_each(|member| self.forgotten(member));
         }
         let _ = answer.send(reply);
     }
