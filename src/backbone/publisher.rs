@@ -217,7 +217,11 @@ impl Publisher {
                     let _ = self.said.send(FromBackbone::Stored { number });
                 }
             }
-            Verdict::Refused(reason) => self.refuse(number, reason),
+            Verdict::Refused(reason) => {
+                if self.window.finish(number) {
+                    let _ = self.said.send(FromBackbone::Refused { number, reason });
+                }
+            }
             Verdict::Failed(reason) => {
                 tracing::debug!(number, reason, "a message is sent again");
                 self.window.fail(number, u32::try_from(attempt).unwrap_or(u32::MAX));

@@ -256,6 +256,8 @@ pub enum Query {
     /// The ticket to be waited for before everything that was stored or cleared is in the store;
     /// `None` where it is, or where memory ends with the process.
     Saved(Sender<Option<Ticket>>),
+    /// The same of what is this broker's, whatever becomes of topics that it shares with others.
+    SavedHere(Sender<Option<Ticket>>),
     /// The same of last values alone, whatever becomes of the disks of streams.
     SavedValues(Sender<Option<Ticket>>),
     /// What is known of each stream without asking its thread.

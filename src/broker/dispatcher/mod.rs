@@ -528,7 +528,8 @@ impl Dispatcher {
             Query::Clients(clients, asker) => tell(&asker, self.reports(&clients)),
             Query::Disconnect(client, asker) => tell(&asker, self.disconnect(client)),
             Query::Policy(policy, done) => self.change_policy(policy, done),
-            Query::Saved(asker) => tell(&asker, self.ticket_of_all()),
+            Query::Saved(asker) => tell(&asker, self.ticket_of_all(true)),
+            Query::SavedHere(asker) => tell(&asker, self.ticket_of_all(false)),
             Query::SavedValues(asker) => tell(&asker, self.ticket()),
             Query::Streams(asker) => tell(&asker, self.streams.summaries()),
             Query::Consumers(asker) => {

@@ -102,6 +102,8 @@ struct Stream {
     time: u64,
     /// The number of the last thing that was handed over.
     op: u64,
+    /// The last of those that a program has waited for, where it is the backbone's.
+    flushed: u64,
     requests: Sender<Request>,
     state: Arc<StreamState>,
     reader: Arc<dyn LogReader>,
@@ -306,6 +308,7 @@ impl Dispatcher {
             next,
             time,
             op: 0,
+            flushed: 0,
             requests,
             state,
             reader,
@@ -414,9 +417,11 @@ impl Dispatcher {
             let waits_for_disk = self.streams.waits_for_disk();
             for (place, touched, ops) in std::mem::take(&mut client.touched) {
                 let Some(stream) = self.streams.at(place) else { continue };
-                let reach = if waits_for_disk { touched } else { Reach::Written };
+                let waits = waits_for_disk || stream.is_shared();
+                let reach = if waits { touched } else { Reach::Written };
                 if let Some(ticket) = stream.ticket(ops.clone(), reach) {
-                    // What was given up is said once.
+                    // What was given up is said once, and a connection of the broker's own
+                    // protocol ends with that.
                     if !ticket.is_given_up() {
                         client.touched.push((place, touched, ops));
                     }
@@ -433,14 +438,23 @@ impl Dispatcher {
     }
 
     /// The ticket to be waited for before everything that was published is where it is kept.
-    pub(super) fn ticket_of_all(&mut self) -> Option<Ticket> {
+    ///
+    /// Of what brokers share it is asked once: what was given up since it was asked before.
+    pub(super) fn ticket_of_all(&mut self, and_shared: bool) -> Option<Ticket> {
         let values = self.ticket();
         let fsync = self.streams.opener.as_ref().map(|opener| opener.plan.fsync);
         let durable = fsync.is_some_and(|fsync| fsync != Fsync::Never);
         let reach = if durable { Reach::All } else { Reach::Written };
         let streams = self.streams.all.iter_mut().flatten();
-        let streams: Vec<StreamTicket> =
-            streams.filter_map(|stream| stream.ticket(stream.op..=stream.op, reach)).collect();
+        let ticket = |stream: &mut Stream| {
+            if !stream.is_shared() {
+                return stream.ticket(stream.op..=stream.op, reach);
+            }
+            let first = if and_shared { stream.flushed + 1 } else { return None };
+            stream.flushed = stream.op;
+            (first <= stream.op).then(|| stream.ticket(first..=stream.op, Reach::All)).flatten()
+        };
+        let streams: Vec<StreamTicket> = streams.filter_map(ticket).collect();
         match values {
             Some(values) => Some(values.and_streams(streams)),
             None if streams.is_empty() => None,

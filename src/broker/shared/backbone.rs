@@ -31,7 +31,8 @@ use crate::protocol::{Qos, Start, Topic, TopicFilter};
 /// ```
 pub trait Backbone: Debug + Send {
     /// Begins with one set of shared topics. This does not wait for a server: whether there is one
-    /// is said by `said`, then and whenever it changes. It ends when the line is dropped.
+    /// is said by `said`, then and whenever it changes. It ends when the line is dropped; the other
+    /// end of `said` is kept until then.
     ///
     /// # Errors
     /// [`StoreError`] where the broker's own part cannot be begun: a file of credentials that
@@ -133,19 +134,22 @@ pub struct Incoming {
 #[derive(Debug)]
 pub enum ToBackbone {
     /// A message, to be put into the order behind those that were handed over before. It is tried
-    /// until it is [`Stored`](FromBackbone::Stored) or [`Refused`](FromBackbone::Refused), and is
-    /// stored once, however often it is tried.
+    /// until it is [`Stored`](FromBackbone::Stored) or [`Refused`](FromBackbone::Refused), one of the
+    /// two, and is stored once, however often it is tried.
     Publish(Outgoing),
     /// A client of this broker wants to be a member of a durable consumer, whose messages it shares
-    /// with members at any broker. Answered by [`Joined`](FromBackbone::Joined).
+    /// with members at any broker. Answered by [`Joined`](FromBackbone::Joined). It stays a member
+    /// through outages, until it leaves.
     Join(Box<JoinShared>),
-    /// It is none any more; what it has and has not settled goes to others.
+    /// It is none any more; what it has and has not settled goes to others. One that is none, or
+    /// waits to be one, is none from then on.
     Leave {
         /// The member.
         member: u64,
     },
     /// What a member says of a message that it was given. It is answered by
-    /// [`Settled`](FromBackbone::Settled) once all with lesser numbers are.
+    /// [`Settled`](FromBackbone::Settled) once all with lesser numbers are, also where the member is
+    /// none any more, or its consumer is not there: then there is nothing to be known.
     Settle {
         /// The member.
         member: u64,
@@ -164,7 +168,7 @@ pub enum ToBackbone {
         op: u64,
     },
     /// Asks what there is to be said of the stream and its consumers. Answered by
-    /// [`Report`](FromBackbone::Report), or not at all where there is no server.
+    /// [`Report`](FromBackbone::Report), or not at all where no server answers.
     Report {
         /// What the answer brings back.
         op: u64,
@@ -229,7 +233,8 @@ pub enum FromBackbone {
     /// Messages of the stream, in its order. The first comes as soon as there is a server, and may
     /// have none.
     Arrived(Arrived),
-    /// A member is one, or will not be.
+    /// A member is one, or will not be. One that was one will not be any more where its consumer was
+    /// forgotten.
     Joined {
         /// The member.
         member: u64,
@@ -245,7 +250,7 @@ pub enum FromBackbone {
         /// The message.
         message: Incoming,
     },
-    /// What a member said is known to the backbone.
+    /// What members said is known to the backbone, up to this.
     Settled {
         /// What it was handed over with.
         op: u64,
@@ -273,8 +278,8 @@ pub struct Arrived {
     pub epoch: Arc<str>,
     /// The messages, ascending.
     pub messages: Vec<Incoming>,
-    /// The number of the last message that is known to be still to come, or of the last of these
-    /// where none is.
+    /// The number of the last message that is known to be still to come. Where none is, that of the
+    /// last that came, or the position that was begun with.
     pub last: u64,
     /// What is dropped when they are no more in the way: until then a backbone holds back more.
     pub room: Room,

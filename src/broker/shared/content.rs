@@ -8,6 +8,9 @@ use crate::protocol::{ErrorCode, Format, Limits, Refusal, TopicName};
 /// Bytes that are said beside a payload, at most, but for its properties and its id.
 pub(in crate::broker) const BESIDE: usize = 512;
 
+/// Bytes of memory that it takes to have a topic cleared, beside its name.
+pub(in crate::broker) const CLEARED: usize = 512;
+
 /// A message of a batch, as it travels.
 ///
 /// # Errors

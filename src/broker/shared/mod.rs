@@ -23,7 +23,7 @@ pub use backbone::{
     Outgoing, Position, Room, SharedConsumer, SharedContent, SharedMessage, SharedPayload,
     SharedPlan, SharedReport, ToBackbone,
 };
-pub(in crate::broker) use content::BESIDE;
+pub(in crate::broker) use content::{BESIDE, CLEARED};
 pub use definition::SharedTopics;
 pub(in crate::broker) use open::NewShared;
 pub use open::Shared;

@@ -57,7 +57,8 @@ impl Shared {
         let definition = definition.map_err(failed)?;
         let position_topic = Topic::parse(&topics.position_topic());
         let position_topic = position_topic.map_err(|refusal| failed(refusal.to_string()))?;
-        let position = remembered.as_ref().and_then(Position::of_payload);
+        let position =
+            remembered.as_ref().and_then(|remembered| Position::of_payload(remembered, &topics));
         let (epoch, seq) = match &position {
             Some(Position { epoch, seq }) => (epoch.as_str().into(), *seq),
             None => (Arc::from(""), 0),
@@ -79,6 +80,7 @@ impl Shared {
             announcer,
             limits,
             account,
+            flight: memory.of(Use::InFlight).account(),
             workspace: Workspace::new(memory.of(Use::Decoding).account()),
             requests: (own.clone(), requests),
             said: from_backbone,

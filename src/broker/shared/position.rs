@@ -14,18 +14,38 @@ impl SharedTopics {
 }
 
 impl Position {
-    /// Reads what was remembered of it.
-    pub(super) fn of_payload(payload: &Payload) -> Option<Position> {
+    /// Reads what was remembered of it, if that is of these topics: a wider filter has messages
+    /// before it that were never read.
+    pub(super) fn of_payload(payload: &Payload, topics: &SharedTopics) -> Option<Position> {
         let text = str::from_utf8(payload.source()).ok()?;
-        let (epoch, seq) = text.strip_prefix('"')?.strip_suffix('"')?.rsplit_once(' ')?;
-        Some(Position { epoch: epoch.to_owned(), seq: seq.parse().ok()? })
+        let text = text.strip_prefix('"')?.strip_suffix('"')?;
+        let (epoch, rest) = text.split_once(' ')?;
+        let (seq, hash) = rest.split_once(' ')?;
+        let is_of_these = hash == hash_of(topics);
+        is_of_these.then(|| Some(Position { epoch: epoch.to_owned(), seq: seq.parse().ok()? }))?
     }
 
     /// As it is remembered: a JSON text, so that a person can read it too.
-    pub(super) fn to_payload(&self) -> Option<Payload> {
-        let text = format!("\"{} {}\"", self.epoch.replace(['"', '\\'], ""), self.seq);
+    pub(super) fn to_payload(&self, topics: &SharedTopics) -> Option<Payload> {
+        let epoch = self.epoch.replace(['"', '\\', ' '], "");
+        let text = format!("\"{epoch} {} {}\"", self.seq, hash_of(topics));
         Payload::parse("", Format::Json, text.as_bytes(), &Limits::NONE).ok()
     }
+}
+
+/// The filter in a word, which needs no escapes in any format.
+fn hash_of(topics: &SharedTopics) -> String {
+    let mut hash = fnv(topics.filter.as_str().as_bytes());
+    hash = hash << 1 | u64::from(topics.filter.reaches_below());
+    format!("{hash:x}")
+}
+
+/// FNV-1a, of 64 bits less one.
+fn fnv(bytes: &[u8]) -> u64 {
+    let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3)
+    });
+    hash >> 1
 }
 
 #[cfg(test)]
@@ -33,13 +53,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_position_is_what_it_was() {
-        let position = Position { epoch: "2026-11-30 03:00:00.5 +00:00".into(), seq: 1 << 60 };
-        let payload = position.to_payload().unwrap();
-        assert_eq!(Position::of_payload(&payload), Some(position));
-        for text in ["1", "\"x\"", "\"x y\"", "{}"] {
+    fn a_position_is_what_it_was_and_of_no_other_topics() {
+        let topics: SharedTopics = "o=orders/\"eu\"/#".parse().unwrap();
+        let position = Position { epoch: "1790000000000~5-9".into(), seq: 1 << 60 };
+        let payload = position.to_payload(&topics).unwrap();
+        assert_eq!(Position::of_payload(&payload, &topics), Some(position));
+        let wider: SharedTopics = "o=orders/#".parse().unwrap();
+        assert_eq!(Position::of_payload(&payload, &wider), None);
+        for text in ["1", "\"x\"", "\"x y\"", "\"x y z\"", "{}"] {
             let payload = Payload::parse("", Format::Json, text.as_bytes(), &Limits::NONE).unwrap();
-            assert_eq!(Position::of_payload(&payload), None, "{text}");
+            assert_eq!(Position::of_payload(&payload, &topics), None, "{text}");
         }
     }
 }

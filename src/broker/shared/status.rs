@@ -90,6 +90,7 @@ impl SharedStatus {
 
     /// Says that the stream is another one, whose numbers begin anew.
     pub(in crate::broker) fn begin_anew(&self) {
+        self.has_caught_up.store(false, Ordering::Relaxed);
         self.applied.store(0, Ordering::Relaxed);
         self.last.store(0, Ordering::Relaxed);
     }

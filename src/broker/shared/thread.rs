@@ -1,13 +1,14 @@
 //! The thread between the dispatcher and the backbone, one for each stream of shared topics.
 
 mod arriving;
+mod gathered;
 mod members;
 mod publishing;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::backbone::{BackboneLine, FromBackbone};
+use super::backbone::{BackboneLine, FromBackbone, ToBackbone};
 use super::definition::SharedTopics;
 use super::held::HeldMessages;
 use super::status::SharedStatus;
@@ -21,6 +22,8 @@ use publishing::Publishing;
 
 /// How long a broker that stops waits for what it has handed over to be confirmed.
 const FAREWELL: Duration = Duration::from_secs(5);
+/// How often it is asked what there is to be said of the stream.
+const REPORTED: Duration = Duration::from_secs(10);
 /// How often it is looked whether something has waited for too long.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -35,8 +38,9 @@ pub(super) struct NewThread {
     pub(super) state: Arc<StreamState>,
     pub(super) announcer: Announcer,
     pub(super) limits: Limits,
-    /// Memory for what members have.
+    /// Memory for what members have, and for what goes to the dispatcher.
     pub(super) account: Account,
+    pub(super) flight: Account,
     pub(super) workspace: Workspace,
     pub(super) requests: (Sender<Request>, Receiver<Request>),
     pub(super) said: Receiver<FromBackbone>,
@@ -56,6 +60,7 @@ pub(super) struct SharedThread {
     limits: Limits,
     /// Memory for what members have.
     account: Account,
+    flight: Account,
     workspace: Workspace,
     scratch: Document,
     requests: Receiver<Request>,
@@ -63,9 +68,9 @@ pub(super) struct SharedThread {
     own: Sender<Request>,
     said: Receiver<FromBackbone>,
     line: Box<dyn BackboneLine>,
-    /// The last request that was taken, and the last that was confirmed.
+    /// The last request that was taken, and the last of messages and of all else that was confirmed.
     op: u64,
-    confirmed: u64,
+    confirmed: (u64, u64),
     publishing: Publishing,
     members: Members,
     held: Arc<HeldMessages>,
@@ -77,12 +82,14 @@ pub(super) struct SharedThread {
     is_connected: bool,
     /// Since when there is no backbone, or it confirms nothing.
     silent_since: Option<Instant>,
-    /// Whether it has confirmed something since that was looked at.
-    has_moved: bool,
+    /// When it has said something last of what was published, or that there is a server.
+    moved_at: Instant,
     reason: String,
     complaints: Complaints,
     /// When it was last looked what members have kept for too long.
     expired: Instant,
+    /// When it was last asked what there is to be said of the stream.
+    reported: Option<Instant>,
     /// Whether the dispatcher takes nothing any more.
     is_unheard: bool,
     stopping: Option<Instant>,
@@ -93,6 +100,8 @@ enum Next {
     Request(Request),
     Said(FromBackbone),
     Nothing,
+    /// The backbone says nothing any more.
+    Lost,
     /// Nobody can ask for anything any more.
     End,
 }
@@ -108,6 +117,7 @@ impl SharedThread {
             announcer,
             limits,
             account: new.account,
+            flight: new.flight,
             workspace: new.workspace,
             scratch: Document::new(),
             requests,
@@ -115,7 +125,7 @@ impl SharedThread {
             said: new.said,
             line: new.line,
             op: 0,
-            confirmed: 0,
+            confirmed: (0, 0),
             publishing: Publishing::default(),
             members: Members::default(),
             held: new.held,
@@ -124,10 +134,11 @@ impl SharedThread {
             patience: new.patience,
             is_connected: false,
             silent_since: Some(Instant::now()),
-            has_moved: false,
+            moved_at: Instant::now(),
             reason: "no server has answered yet".to_owned(),
             complaints: Complaints::default(),
             expired: Instant::now(),
+            reported: None,
             is_unheard: false,
             stopping: None,
         }
@@ -141,6 +152,7 @@ impl SharedThread {
                 Next::Request(request) => self.take(request),
                 Next::Said(said) => self.hear(said),
                 Next::Nothing => {}
+                Next::Lost => return self.lose(),
                 Next::End => break,
             }
             self.confirm();
@@ -164,7 +176,7 @@ impl SharedThread {
     #[cfg(not(shuttle))]
     fn next(&self) -> Next {
         crossbeam_channel::select! {
-            recv(self.said) -> said => said.map_or(Next::End, Next::Said),
+            recv(self.said) -> said => said.map_or(Next::Lost, Next::Said),
             recv(self.requests) -> request => request.map_or(Next::End, Next::Request),
             default(LOOK.min(self.patience)) => Next::Nothing,
         }
@@ -180,6 +192,24 @@ impl SharedThread {
                 Err(error) if error.is_timeout() => Next::Nothing,
                 Err(_) => Next::End,
             },
+        }
+    }
+
+    /// The backbone's own part has ended, which it does by a fault alone: nothing is taken any more.
+    fn lose(mut self) {
+        tracing::error!(
+            stream = %self.state.name(),
+            "this broker's part of the backbone has ended; start the broker again"
+        );
+        self.disconnected("this broker's part of the backbone has ended".to_owned());
+        self.state.set_condition(Condition::Failing);
+        self.refuse_waiting();
+        while let Ok(request) = self.requests.recv() {
+            self.state.fail(self.op.max(request.op), &self.reason);
+            self.take(request);
+            if self.is_stopping() {
+                return;
+            }
         }
     }
 
@@ -239,7 +269,7 @@ impl SharedThread {
         }
         self.is_connected = true;
         // What it confirms next says whether it takes what waits.
-        self.silent_since = None;
+        (self.silent_since, self.moved_at) = (None, Instant::now());
         self.state.set_condition(Condition::Open);
     }
 
@@ -259,23 +289,34 @@ impl SharedThread {
     /// Refuses what is published while the backbone has not answered for too long.
     fn look(&mut self) {
         let now = Instant::now();
-        if now.duration_since(self.expired) >= LOOK {
+        if now.duration_since(self.expired) >= LOOK.min(self.patience) {
             self.expired = now;
             self.expire(now);
+            self.refuse_what_waits_too_long(now);
+            let is_known = self.reported.is_some_and(|at| now.duration_since(at) < REPORTED);
+            if self.is_connected && !is_known {
+                self.reported = Some(now);
+                self.line.send(ToBackbone::Report { op: 0 });
+            }
         }
-        if std::mem::take(&mut self.has_moved) && self.is_connected {
-            self.silent_since = None;
-            self.state.set_condition(Condition::Open);
+        let since = match self.publishing.since() {
+            // It takes long for all that waits, and not for the first of it.
+            Some(since) if self.is_connected => Some(since.max(self.moved_at)),
+            None if self.is_connected => None,
+            _ => self.silent_since,
+        };
+        let is_failing = self.state.condition() == Condition::Failing;
+        if since.is_none_or(|since| now.duration_since(since) < self.patience) {
+            if is_failing && self.is_connected {
+                tracing::info!(stream = %self.state.name(), "the shared stream answers again");
+                self.state.set_condition(Condition::Open);
+            }
+            return;
         }
-        let waits = self.publishing.since().filter(|_| self.is_connected);
-        let since = [self.silent_since, waits].into_iter().flatten().min();
-        if self.state.condition() == Condition::Failing
-            || since.is_none_or(|since| since.elapsed() < self.patience)
-        {
+        if is_failing {
             return;
         }
         if self.is_connected {
-            self.silent_since = since;
             self.reason = format!(
                 "it confirms nothing for {:?}, though there is a connection; too few of its \
                  servers may run",

@@ -42,6 +42,6 @@ pub use report::{
 pub(in crate::broker) use request::{Answer, Append, Burial, Join, Request, What};
 pub use said::FromStream;
 pub(in crate::broker) use said::{DeadLetter, OpenStream, Opened};
-pub(in crate::broker) use state::{Condition, News, Reach, StreamState, StreamTicket};
+pub(in crate::broker) use state::{Condition, Reach, StreamState, StreamTicket};
 pub(in crate::broker) use thread::{MAX_CONSUMERS, SyncPlan};
 pub(in crate::broker) use watch::StreamsWatch;

@@ -60,6 +60,8 @@ struct Ends {
     reason: String,
     /// Those of them that never will be, of those that were last.
     given_up: BTreeSet<u64>,
+    /// The last of those that are not remembered.
+    forgotten: u64,
     /// How often something could not be written.
     tries: u64,
     /// Bytes of messages that wait to be written.
@@ -99,7 +101,7 @@ impl Safe {
 
 /// What was written since this was last said.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::broker) struct News {
+pub(super) struct News {
     pub(super) messages: bool,
     /// Anything else.
     pub(super) notes: bool,
@@ -182,7 +184,7 @@ impl StreamState {
     }
 
     /// Says that everything up to `op` is written, and what there was to be written.
-    pub(in crate::broker) fn wrote(&self, op: u64, news: News) {
+    pub(super) fn wrote(&self, op: u64, news: News) {
         let mut ends = self.ends.lock();
         ends.written = ends.written.max(op);
         let written = ends.written;
@@ -194,6 +196,15 @@ impl StreamState {
         if before != (ends.messages.durable, ends.notes.durable) {
             self.durable.notify_all();
         }
+    }
+
+    /// Says how far the backbone has confirmed messages, and everything else.
+    pub(in crate::broker) fn confirm(&self, messages: u64, rest: u64) {
+        let mut ends = self.ends.lock();
+        ends.messages.durable = ends.messages.durable.max(messages);
+        ends.notes.durable = ends.notes.durable.max(rest);
+        ends.written = ends.written.max(messages.min(rest));
+        self.notify_all();
     }
 
     /// Says that all messages up to `op` are on the disk.
@@ -227,8 +238,10 @@ impl StreamState {
     pub(in crate::broker) fn give_up(&self, op: u64, reason: &str) {
         let mut ends = self.ends.lock();
         ends.given_up.insert(op);
-        if ends.given_up.len() > GIVEN_UP {
-            ends.given_up.pop_first();
+        if ends.given_up.len() > GIVEN_UP
+            && let Some(first) = ends.given_up.pop_first()
+        {
+            ends.forgotten = ends.forgotten.max(first);
         }
         reason.clone_into(&mut ends.reason);
         self.notify_all();
@@ -325,7 +338,7 @@ impl StreamTicket {
 
     fn end(&self, ends: &Ends) -> Option<bool> {
         let op = *self.ops.end();
-        if !ends.given_up.is_empty() && ends.given_up.range(self.ops.clone()).next().is_some() {
+        if self.lacks(ends) {
             return Some(false);
         }
         let done = match self.reach {
@@ -346,8 +359,15 @@ impl StreamTicket {
     }
 
     /// Whether something of it was given up.
+    fn lacks(&self, ends: &Ends) -> bool {
+        // Of what is not remembered, any may have been.
+        *self.ops.start() <= ends.forgotten
+            || !ends.given_up.is_empty() && ends.given_up.range(self.ops.clone()).next().is_some()
+    }
+
+    /// The same, for who has no lock.
     pub(in crate::broker) fn is_given_up(&self) -> bool {
-        self.state.ends.lock().given_up.range(self.ops.clone()).next().is_some()
+        self.lacks(&self.state.ends.lock())
     }
 
     /// Whether it is where it is to be.
@@ -358,8 +378,10 @@ impl StreamTicket {
     /// Waits for the stream.
     ///
     /// # Errors
-    /// [`ErrorCode::StorageFailed`] where it could not be written, and
-    /// [`ErrorCode::BackboneUnavailable`] where the backbone has not confirmed it.
+    /// [`ErrorCode::StorageFailed`] where it could not be written;
+    /// [`ErrorCode::BackboneUnavailable`] where the backbone has not confirmed it, which it still
+    /// may; and [`ErrorCode::Disconnected`] where it never will: a client whose connection ends
+    /// knows that what it was not told is in doubt, and publishes it again.
     pub(in crate::broker) fn wait(&self) -> Result<(), Refusal> {
         let state = &self.state;
         let changed = if self.reach == Reach::Written { &state.written } else { &state.durable };
@@ -372,11 +394,17 @@ impl StreamTicket {
             }
         }
         let (name, reason) = (&self.state.name, &ends.reason);
-        Err(if self.state.shared.is_some() {
+        Err(if self.lacks(&ends) {
             let reason = format!(
-                "what was published before, or some of it, is not known to be in the shared \
-                 stream {name}: {reason}; publish it again if nothing arrives, with an \"id\" so \
-                 that it is there once"
+                "of what was published before, some is not in the shared stream {name}, or not \
+                 known to be: {reason}; connect again, and publish what was not confirmed, with an \
+                 \"id\" so that it is there once"
+            );
+            Refusal::new(ErrorCode::Disconnected, reason)
+        } else if self.state.shared.is_some() {
+            let reason = format!(
+                "what was published before is not known to be in the shared stream {name} yet, \
+                 and is tried until it is: {reason}"
             );
             Refusal::new(ErrorCode::BackboneUnavailable, reason)
         } else {
@@ -454,11 +482,28 @@ mod tests {
         assert!(!waiting.is_ready());
         state.give_up(2, "the stream is full");
         let refusal = waiting.wait().unwrap_err();
-        assert_eq!(refusal.code, ErrorCode::BackboneUnavailable);
+        assert_eq!(refusal.code, ErrorCode::Disconnected);
         assert!(refusal.reason.contains("the stream is full"), "{refusal}");
         state.wrote(3, NOTHING);
         assert!(ticket(1..=3).wait().is_err(), "what came behind it is written all the same");
         assert!(ticket(3..=3).wait().is_ok() && ticket(1..=1).wait().is_ok());
+        // So many that the first is not remembered.
+        (4..).take(GIVEN_UP).for_each(|op| state.give_up(op, "the stream is full"));
+        state.wrote(GIVEN_UP as u64 + 9, NOTHING);
+        assert!(ticket(1..=3).wait().is_err() && ticket(2..=2).wait().is_err());
+        let last = GIVEN_UP as u64 + 9;
+        assert!(ticket(last..=last).wait().is_ok());
+    }
+
+    #[test]
+    fn what_is_shared_is_confirmed_without_what_consumers_say() {
+        let state = Arc::new(StreamState::of_shared("orders".into()));
+        let is_done = |op, reach| ticket(&state, op, reach).is_done();
+        state.confirm(5, 2);
+        assert!(is_done(5, Reach::Messages) && !is_done(6, Reach::Messages));
+        assert!(is_done(2, Reach::All) && !is_done(3, Reach::All));
+        state.confirm(5, 7);
+        assert!(is_done(5, Reach::All) && !is_done(6, Reach::All), "messages before it count");
     }
 
     #[test]

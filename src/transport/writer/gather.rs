@@ -62,8 +62,13 @@ impl Writer {
                 if !ticket.is_ready() {
                     self.flush()?;
                 }
-                let reply = ticket.wait().map_or_else(Reply::Error, |()| reply);
-                self.gathered.reply(token, &reply);
+                let refused = ticket.wait().err();
+                let is_last = refused.as_ref().is_some_and(|refusal| refusal.code.is_fatal());
+                self.gathered.reply(token, &refused.map_or(reply, Reply::Error));
+                if is_last {
+                    self.flush()?;
+                    return Err(io::Error::other("what was published before is in doubt"));
+                }
             }
             Delivery::Backup { made, token } => {
                 self.flush()?;

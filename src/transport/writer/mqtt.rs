@@ -60,6 +60,10 @@ impl Writer {
                 }
                 let failed: Option<Refusal> = ticket.wait().err();
                 talk.lock().pong(failed.as_ref(), &mut self.gathered);
+                if failed.is_some_and(|refusal| refusal.code.is_fatal()) {
+                    self.flush()?;
+                    return Err(io::Error::other("what was published before is in doubt"));
+                }
             }
             // Others wait for the client already, and have their turn before it.
             Delivery::Feed(feed) if !self.held_feeds.is_empty() && !feed.was_removed() => {

@@ -104,7 +104,8 @@ impl Dispatcher {
                           it with --data-dir";
             return Err(Refusal::new(ErrorCode::NoStream, reason));
         };
-        if definition.name == DEAD && self.streams.named(DEAD).is_none() {
+        let has_dead = self.streams.named(DEAD).is_some();
+        if definition.name == DEAD && !has_dead {
             let reason = "there are no dead letters yet: add another stream first";
             return Err(Refusal::new(ErrorCode::NoStream, reason));
         }
@@ -137,7 +138,7 @@ impl Dispatcher {
             return Err(Refusal::new(ErrorCode::NoStream, reason));
         }
         let mut wanted = Vec::new();
-        if self.streams.all.is_empty() && !opening.iter().any(|name| name == DEAD) {
+        if !has_dead && definition.name != DEAD && !opening.iter().any(|name| name == DEAD) {
             wanted.extend(dead_letters());
         }
         wanted.push(definition);

@@ -3,13 +3,15 @@
 
 use std::sync::Arc;
 
-use super::{Dispatcher, Stream, Streams};
+use super::{DEAD, Dispatcher, Stream, Streams, dead_letters};
 use crate::broker::delivery::Selection;
 use crate::broker::persist::StoreError;
-use crate::broker::shared::{Arrival, ArrivalStep, BESIDE, NewShared, Shared, SharedTopics};
+use crate::broker::shared::{
+    Arrival, ArrivalStep, BESIDE, CLEARED, NewShared, Shared, SharedTopics,
+};
 use crate::broker::streams::{Announcer, Condition, What, overlap};
 use crate::codec::Batch;
-use crate::protocol::{ErrorCode, Limits, Refusal, Token, Topic, TopicFilter, TopicName};
+use crate::protocol::{ErrorCode, Format, Limits, Refusal, Token, Topic, TopicFilter, TopicName};
 
 /// Messages of a batch that go to a stream of the backbone: its place, and which.
 pub(in crate::broker::dispatcher) type Share = (u32, Vec<u32>);
@@ -29,6 +31,30 @@ impl Dispatcher {
         limits: Limits,
     ) -> Result<(), StoreError> {
         self.streams.shared_limits = limits;
+        let begun = self.begin_to_share(topics, shared, announcer, limits);
+        if begun.is_err() {
+            // Those that were begun end.
+            self.finish_streams();
+        }
+        self.note_room();
+        begun
+    }
+
+    fn begin_to_share(
+        &mut self,
+        topics: &[SharedTopics],
+        shared: &mut Shared,
+        announcer: &Announcer,
+        limits: Limits,
+    ) -> Result<(), StoreError> {
+        if let Some(opener) = self.streams.opener.clone()
+            && !topics.is_empty()
+            && self.streams.named(DEAD).is_none()
+            && let Some(dead) = dead_letters()
+        {
+            let open = opener.open(dead)?;
+            self.add_stream(open);
+        }
         for topics in topics {
             if let Some(reason) = self.streams.conflict(&topics.stream, &topics.filter) {
                 return Err(StoreError::new(format!("cannot share {}: {reason}", topics.filter)));
@@ -46,7 +72,6 @@ impl Dispatcher {
             })?;
             self.add_stream(open);
         }
-        self.note_room();
         Ok(())
     }
 
@@ -104,7 +129,7 @@ impl Dispatcher {
     pub(in crate::broker::dispatcher) fn clear_or_share(&mut self, topic: &Topic) -> bool {
         let Some(place) = self.streams.shares(topic.name()) else { return self.forget(topic) };
         let Some(stream) = self.streams.at(place) else { return false };
-        stream.state.queue(topic.as_str().len(), 1);
+        stream.state.queue(topic.as_str().len() + CLEARED, 1);
         stream.hand_over(What::Clear { topic: topic.clone() });
         if !self.streams.touched.contains(&place) {
             self.streams.touched.push(place);
@@ -130,6 +155,9 @@ impl Dispatcher {
         }
         // What is behind it in the order of publication is on the disk when it is.
         drop(self.publish(position, false));
+        // It is no message of anybody's.
+        self.counts.published -= 1;
+        self.counts.published_in[Format::Json as usize] -= 1;
         self.streams.is_arriving = false;
         self.streams.forget_touched();
         drop(room);

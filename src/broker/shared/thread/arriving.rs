@@ -3,17 +3,14 @@
 use std::time::{Duration, Instant};
 
 use super::SharedThread;
-use crate::broker::shared::arrival::{Arrival, ArrivalStep};
+use super::gathered::Gathered;
+use crate::broker::shared::arrival::Arrival;
 use crate::broker::shared::backbone::{Arrived, Incoming, Position, SharedContent, SharedPayload};
 use crate::broker::shared::content::judged;
 use crate::broker::streams::FromStream;
 use crate::broker::wall_clock;
 use crate::codec::{Batch, Payload};
 use crate::protocol::{ErrorCode, Limits, Topic};
-
-/// Messages that the dispatcher is given together, and bytes of their payloads.
-const TOGETHER: usize = 256;
-const TOGETHER_BYTES: usize = 256 << 10;
 
 impl SharedThread {
     /// Reads what the backbone has put into its order, and gives it to the dispatcher.
@@ -34,34 +31,30 @@ impl SharedThread {
             self.of_status(|status| status.begin_anew());
         }
         let mut room = Some(room);
-        let (mut steps, mut bytes) = (Vec::new(), 0);
+        let mut gathered = Gathered::default();
         let mut messages = messages.into_iter().peekable();
         while let Some(message) = messages.next() {
             let seq = message.seq;
-            if let SharedContent::Payload(payload) = &message.message.content {
-                bytes += payload.bytes.len();
-            }
             // What was delivered is not delivered once more.
             if seq > self.seq {
-                steps.extend(self.step_of(message));
+                self.gather(message, &mut gathered);
                 self.seq = seq;
             }
             let is_last = messages.peek().is_none();
-            if !is_last && steps.len() < TOGETHER && bytes < TOGETHER_BYTES {
+            if !is_last && !gathered.is_enough() {
                 continue;
             }
-            bytes = 0;
             let room = if is_last { room.take() } else { None };
             let Some(position) = self.position() else { continue };
-            let steps = std::mem::take(&mut steps);
+            let steps = std::mem::take(&mut gathered).finish(self.limits, &self.flight);
             let arrival = Box::new(Arrival { steps, position, room });
             if self.announcer.send(FromStream::Arrived(arrival)).is_err() {
                 // The broker stops. What it has not delivered comes again.
                 self.is_unheard = true;
                 return;
             }
-            let seq = self.seq;
-            self.of_status(|status| status.applied(seq, seq));
+            let (seq, last) = (self.seq, last.max(self.seq));
+            self.of_status(|status| status.applied(seq, last));
         }
         let seq = self.seq;
         self.of_status(|status| status.applied(seq, last));
@@ -69,31 +62,41 @@ impl SharedThread {
 
     /// The batch that says how far this broker is.
     fn position(&self) -> Option<Box<Batch>> {
-        let payload = Position { epoch: self.epoch.to_string(), seq: self.seq }.to_payload()?;
+        let payload =
+            Position { epoch: self.epoch.to_string(), seq: self.seq }.to_payload(&self.topics)?;
         let topic = self.position_topic.clone();
         Some(Box::new(Batch::of_payload(topic, payload, (true, None), Limits::NONE)))
     }
 
-    /// What is to be done about a message; `None` where it is none here.
-    fn step_of(&mut self, message: Incoming) -> Option<ArrivalStep> {
+    /// Adds what is to be done about a message.
+    fn gather(&mut self, message: Incoming, gathered: &mut Gathered) {
         let Incoming { seq, time, message, .. } = message;
         let topic = message.topic;
         if !self.topics.filter.matches(&topic) {
-            self.reject(seq, topic.as_str(), "its topic is not among those that are shared");
-            return None;
+            return self.reject(
+                seq,
+                topic.as_str(),
+                "its topic is not among those that are shared",
+            );
         }
         let SharedContent::Payload(payload) = message.content else {
-            return Some(ArrivalStep::Clear(topic));
+            return gathered.clear(topic);
         };
         let age = wall_clock().saturating_sub(time) / 1_000;
         let ttl = payload.ttl.map(|ttl| u64::from(ttl).saturating_sub(age));
-        if ttl == Some(0) {
-            // The value before it is none any more, either.
-            return payload.retain.then_some(ArrivalStep::Clear(topic));
+        let is_over = ttl == Some(0);
+        let retain = payload.retain;
+        let how = (retain && !is_over, ttl.and_then(|ttl| u32::try_from(ttl).ok()));
+        let read = self.read(seq, &topic, payload);
+        // Whether or not it can be read here, the value before it is none any more.
+        let is_gone = retain && (is_over || read.is_none());
+        let cleared = is_gone.then(|| topic.clone());
+        if let Some(payload) = read {
+            gathered.publish(topic, payload, how);
         }
-        let how = (payload.retain, ttl.and_then(|ttl| u32::try_from(ttl).ok()));
-        let payload = self.read(seq, &topic, payload)?;
-        Some(ArrivalStep::Publish(Box::new(Batch::of_payload(topic, payload, how, self.limits))))
+        if let Some(topic) = cleared {
+            gathered.clear(topic);
+        }
     }
 
     /// Reads a payload; `None` where it is none.

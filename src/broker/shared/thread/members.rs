@@ -1,6 +1,6 @@
 //! Clients of this broker that are members of durable consumers of the backbone.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +20,10 @@ use crate::protocol::{
 
 /// How long a message waits for which there is no memory.
 const NO_MEMORY: Duration = Duration::from_secs(1);
+/// Messages that were sent back for want of memory are remembered up to so many.
+const UNSEEN: usize = 16 << 10;
+/// In the time that a member has for a message, the backbone is told so often that it takes longer.
+const TOUCHES: u32 = 4;
 /// Bytes that a message takes beside its own.
 const BESIDE: usize = 256;
 
@@ -27,16 +31,20 @@ const BESIDE: usize = 256;
 #[derive(Debug, Default)]
 pub(super) struct Members {
     all: HashMap<u64, Member>,
-    /// What was settled, by the requests that did: the number of the last settlement of each.
-    settling: VecDeque<(u64, u64)>,
+    /// What was settled, by the requests that did: the number of the last settlement of each, and
+    /// since when it is not known to the backbone.
+    settling: BTreeMap<u64, (u64, Instant)>,
     /// The number of the last settlement.
     settlement: u64,
     /// Requests to forget a consumer.
-    removing: Vec<(u64, Arc<str>, Answer)>,
+    removing: Vec<(u64, Arc<str>, Answer, Instant)>,
     /// Requests for what there is to be said.
-    asking: Vec<(u64, Sender<StreamReport>)>,
-    /// Messages that wait until their dead letters are safe, and whose they are.
-    burying: HashMap<(Arc<str>, u64), u64>,
+    asking: Vec<(u64, Sender<StreamReport>, Instant)>,
+    /// Messages that wait until their dead letters are safe: whose they are, and the request that
+    /// said that they are dead.
+    burying: HashMap<(Arc<str>, u64), (u64, u64)>,
+    /// How often a message was sent back for want of memory, which nobody has seen.
+    unseen: HashMap<(Arc<str>, u64), u32>,
 }
 
 /// One of them.
@@ -47,8 +55,10 @@ struct Member {
     settings: ConsumerSettings,
     /// Messages that it has.
     outstanding: BTreeMap<u64, Given>,
-    /// Where it is said whether it is one.
-    answer: Option<Answer>,
+    /// Where it is said whether it is one, and since when that is waited for.
+    answer: Option<(Answer, Instant)>,
+    /// Whether it is to leave when its dead letters are safe.
+    is_leaving: bool,
 }
 
 /// A message that a member was given.
@@ -58,12 +68,15 @@ struct Given {
     attempt: u32,
     /// When the backbone gives it to somebody else.
     until: Instant,
+    /// When the backbone was told last that it takes longer.
+    touched: Option<Instant>,
 }
 
 impl Members {
     /// The first request that has settled something that is not known to the backbone.
     pub(super) fn first_op(&self) -> Option<u64> {
-        self.settling.front().map(|(op, _)| *op)
+        let buried = self.burying.values().map(|(_, op)| *op).filter(|op| *op > 0).min();
+        self.settling.keys().next().copied().into_iter().chain(buried).min()
     }
 }
 
@@ -98,14 +111,15 @@ impl SharedThread {
             ack_wait: settings.ack_wait,
         })));
         let outstanding = BTreeMap::new();
-        let member_of = Member { consumer, feed, settings, outstanding, answer: Some(answer) };
+        let answer = Some((answer, Instant::now()));
+        let member_of = Member { consumer, feed, settings, outstanding, answer, is_leaving: false };
         self.members.all.insert(member.0, member_of);
     }
 
     /// Says whether a connection is a member.
     pub(super) fn joined(&mut self, id: u64, joined: Result<u64, String>) {
         let Some(member) = self.members.all.get_mut(&id) else { return };
-        let Some(answer) = member.answer.take() else {
+        let Some((answer, _)) = member.answer.take() else {
             // It was one, and its consumer is no more: somebody at another broker forgot it.
             if joined.is_err()
                 && let Some(member) = self.members.all.remove(&id)
@@ -141,15 +155,15 @@ impl SharedThread {
     pub(super) fn refuse_waiting(&mut self) {
         let Some(refusal) = self.unavailable() else { return };
         for (id, member) in self.members.all.extract_if(|_, member| member.answer.is_some()) {
-            if let Some(answer) = &member.answer {
+            if let Some((answer, _)) = &member.answer {
                 refuse(&member.feed, answer, refusal.clone());
             }
             self.line.send(ToBackbone::Leave { member: id });
         }
-        for (.., answer) in self.members.removing.drain(..) {
+        for (.., answer, _) in self.members.removing.drain(..) {
             let _ = answer.send(Err(refusal.clone()));
         }
-        for (_, answer) in self.members.asking.drain(..) {
+        for (_, answer, _) in self.members.asking.drain(..) {
             let _ = answer.send(StreamReport::default());
         }
     }
@@ -158,6 +172,48 @@ impl SharedThread {
     fn forgotten(&self, member: &Member) {
         member.outstanding.keys().for_each(|seq| self.held.let_go(*seq));
         member.feed.end_removed();
+        // Its writer may have to tell the client.
+        self.announce(&member.feed);
+    }
+
+    fn announce(&self, feed: &Arc<Feed>) {
+        if feed.announce() {
+            // A broker that stops delivers nothing more.
+            let _ = self.announcer.send(FromStream::Due(feed.clone()));
+        }
+    }
+
+    /// Refuses what the backbone has not answered for too long, though there is one.
+    pub(super) fn refuse_what_waits_too_long(&mut self, now: Instant) {
+        let patience = self.patience;
+        let is_late = |since: Instant| now.duration_since(since) >= patience;
+        if let Some((op, (_, since))) = self.members.settling.first_key_value()
+            && is_late(*since)
+        {
+            self.state.fail(*op, "what was said of its messages is not confirmed");
+        }
+        let refusal = || {
+            let reason = format!(
+                "the shared stream {} has not answered for {patience:?}; try again later",
+                self.topics.stream
+            );
+            Refusal::new(ErrorCode::BackboneUnavailable, reason)
+        };
+        let waits = |_: &u64, member: &mut Member| {
+            member.answer.as_ref().is_some_and(|(_, since)| is_late(*since))
+        };
+        for (id, member) in self.members.all.extract_if(waits) {
+            if let Some((answer, _)) = &member.answer {
+                refuse(&member.feed, answer, refusal());
+            }
+            self.line.send(ToBackbone::Leave { member: id });
+        }
+        for (.., answer, _) in self.members.removing.extract_if(.., |(.., since)| is_late(*since)) {
+            let _ = answer.send(Err(refusal()));
+        }
+        for (_, answer, _) in self.members.asking.extract_if(.., |(.., since)| is_late(*since)) {
+            let _ = answer.send(StreamReport::default());
+        }
     }
 
     /// Lets go of what members have kept for too long: the backbone gives it to others.
@@ -191,6 +247,13 @@ impl SharedThread {
 
     /// Takes a connection out of the members.
     pub(super) fn leave(&mut self, id: MemberId) {
+        if self.members.burying.values().any(|(member, _)| *member == id.0)
+            && let Some(member) = self.members.all.get_mut(&id.0)
+        {
+            // To leave sends back what it has, and a message with a dead letter is not to come again.
+            member.is_leaving = true;
+            return;
+        }
         let Some(member) = self.members.all.remove(&id.0) else { return };
         for seq in member.outstanding.keys() {
             self.held.let_go(*seq);
@@ -201,9 +264,9 @@ impl SharedThread {
     /// Gives a message to a member.
     pub(super) fn delivered(&mut self, id: u64, attempt: u32, message: Incoming) {
         let Incoming { seq, time, id: name, message } = message;
-        if !self.members.all.contains_key(&id) {
-            return;
-        }
+        let Some(member) = self.members.all.get(&id) else { return };
+        let name_of = (member.consumer.clone(), seq);
+        self.forget_other(seq, time);
         let topic = message.topic;
         // That a value is forgotten is no work for anybody.
         let SharedContent::Payload(payload) = message.content else {
@@ -211,27 +274,42 @@ impl SharedThread {
         };
         let bytes = payload.bytes.len() + payload.properties.len() + topic.as_str().len() + BESIDE;
         let Some(claim) = self.account.try_claim(bytes) else {
+            if self.members.unseen.len() < UNSEEN {
+                *self.members.unseen.entry(name_of).or_default() += 1;
+            }
             return self.say(id, seq, HowSettled::Nak(NO_MEMORY), 0);
         };
+        let unseen = self.members.unseen.get(&name_of).copied().unwrap_or_default();
         let Some(payload) = self.read(seq, &topic, payload) else {
             return self.say(id, seq, HowSettled::Term, 0);
         };
         let Some(member) = self.members.all.get_mut(&id) else { return };
         let until = Instant::now() + member.settings.ack_wait;
-        let is_new = member.outstanding.insert(seq, Given { attempt, until }).is_none();
-        let is_exhausted = attempt > member.settings.max_deliver;
+        let given = Given { attempt, until, touched: None };
+        let is_new = member.outstanding.insert(seq, given).is_none();
+        let is_exhausted = attempt.saturating_sub(unseen) > member.settings.max_deliver;
         if is_new {
             self.held.hold(Held { seq, time, topic, id: name, payload, _claim: claim });
         }
         member.feed.set_outstanding(member.outstanding.len() as u64);
         if is_exhausted {
-            let attempts = attempt - 1;
-            return self.bury(id, Dead { seq, attempts, why: WhyDead::Exhausted });
+            let attempts = attempt.saturating_sub(unseen) - 1;
+            return self.bury(id, Dead { seq, attempts, why: WhyDead::Exhausted }, 0);
         }
+        let attempt = attempt.saturating_sub(unseen).max(1);
         member.feed.add([Due { from: seq, to: seq, attempt }]);
-        if member.feed.announce() {
-            // A broker that stops delivers nothing more.
-            let _ = self.announcer.send(FromStream::Due(member.feed.clone()));
+        let feed = member.feed.clone();
+        self.announce(&feed);
+    }
+
+    /// Forgets the message of another stream that had this number: the stream was made anew.
+    fn forget_other(&mut self, seq: u64, time: u64) {
+        if self.held.get(seq).is_some_and(|held| held.time != time) {
+            for member in self.members.all.values_mut() {
+                if member.outstanding.remove(&seq).is_some() {
+                    self.held.let_go(seq);
+                }
+            }
         }
     }
 
@@ -261,14 +339,20 @@ impl SharedThread {
                     let Some(given) = member.and_then(|it| it.outstanding.get_mut(&seq)) else {
                         continue;
                     };
-                    given.until = Instant::now() + ack_wait;
+                    let now = Instant::now();
+                    given.until = now + ack_wait;
+                    // Those that come too often say nothing new.
+                    if given.touched.is_some_and(|at| now.duration_since(at) < ack_wait / TOUCHES) {
+                        continue;
+                    }
+                    given.touched = Some(now);
                     self.say(id.0, seq, HowSettled::Touch, op);
                 }
                 Settlement::Reject { seq, reason } => {
                     let Some(given) = member.outstanding.get(&seq) else { continue };
                     let attempts = given.attempt;
                     let why = WhyDead::Rejected(reason.into());
-                    self.bury(id.0, Dead { seq, attempts, why });
+                    self.bury(id.0, Dead { seq, attempts, why }, op);
                 }
             }
         }
@@ -289,6 +373,10 @@ impl SharedThread {
         }
         member.feed.set_outstanding(member.outstanding.len() as u64);
         self.held.let_go(seq);
+        if !self.members.unseen.is_empty() && !matches!(how, HowSettled::Nak(_)) {
+            let consumer = member.consumer.clone();
+            self.members.unseen.remove(&(consumer, seq));
+        }
         self.say(id, seq, how, op);
     }
 
@@ -298,26 +386,28 @@ impl SharedThread {
         self.members.settlement += 1;
         let settlement = self.members.settlement;
         if op > 0 {
-            match self.members.settling.back_mut() {
-                Some((last, of_last)) if *last == op => *of_last = settlement,
-                _ => self.members.settling.push_back((op, settlement)),
-            }
+            let since = Instant::now();
+            self.members.settling.entry(op).or_insert((settlement, since)).0 = settlement;
         }
         self.line.send(ToBackbone::Settle { member, seq, how, op: settlement });
     }
 
     /// Notes that the backbone knows what was said up to here.
     pub(super) fn settled(&mut self, settlement: u64) {
-        let settling = &mut self.members.settling;
-        while settling.front().is_some_and(|(_, last)| *last <= settlement) {
-            settling.pop_front();
+        while let Some(first) = self.members.settling.first_entry()
+            && first.get().0 <= settlement
+        {
+            first.remove();
         }
     }
 
     /// Publishes the dead letter of a message, which is settled when that is safe.
-    fn bury(&mut self, id: u64, dead: Dead) {
+    fn bury(&mut self, id: u64, dead: Dead, op: u64) {
         let Some(member) = self.members.all.get(&id) else { return };
         let (consumer, seq) = (member.consumer.clone(), dead.seq);
+        if self.members.burying.contains_key(&(consumer.clone(), seq)) {
+            return;
+        }
         let letter = self.held.get(seq).and_then(|held| {
             let mut cursor = SharedReader(self.held.clone()).cursor(held.seq);
             let Ok(Some(Found::Record(record))) = cursor.read() else { return None };
@@ -329,17 +419,25 @@ impl SharedThread {
             self.announcer.send(FromStream::Bury(letter)).is_ok()
         });
         if is_on_its_way {
-            self.members.burying.insert((consumer, seq), id);
+            self.members.burying.insert((consumer, seq), (id, op));
         } else {
             // It comes again, to where it can be buried.
-            self.done(id, seq, HowSettled::Nak(NO_MEMORY), 0);
+            self.done(id, seq, HowSettled::Nak(NO_MEMORY), op);
         }
     }
 
     /// Notes that a dead letter is safe.
     pub(super) fn buried(&mut self, consumer: Arc<str>, seq: u64) {
-        if let Some(id) = self.members.burying.remove(&(consumer, seq)) {
-            self.done(id, seq, HowSettled::Term, 0);
+        let Some((id, op)) = self.members.burying.remove(&(consumer, seq)) else { return };
+        // Also where it was kept for so long that it is another's: it is not to come to that one.
+        if let Some(member) = self.members.all.get_mut(&id)
+            && member.outstanding.remove(&seq).is_some()
+        {
+            self.held.let_go(seq);
+        }
+        self.say(id, seq, HowSettled::Term, op);
+        if self.members.all.get(&id).is_some_and(|member| member.is_leaving) {
+            self.leave(MemberId(id));
         }
     }
 
@@ -351,14 +449,14 @@ impl SharedThread {
         }
         let consumer: Arc<str> = consumer.into();
         self.line.send(ToBackbone::Remove { consumer: consumer.clone(), op });
-        self.members.removing.push((op, consumer, answer));
+        self.members.removing.push((op, consumer, answer, Instant::now()));
     }
 
     /// Says that a consumer was forgotten, or why not.
     pub(super) fn removed(&mut self, op: u64, removed: Result<bool, String>) {
         let asked = self.members.removing.iter().position(|(asked, ..)| *asked == op);
         let Some(asked) = asked else { return };
-        let (_, consumer, answer) = self.members.removing.swap_remove(asked);
+        let (_, consumer, answer, _) = self.members.removing.swap_remove(asked);
         let stream = &self.topics.stream;
         let reply = match removed {
             Ok(true) => Ok(Reply::Done {
@@ -382,7 +480,7 @@ impl SharedThread {
             let _ = answer.send(StreamReport::default());
             return;
         }
-        self.members.asking.push((op, answer));
+        self.members.asking.push((op, answer, Instant::now()));
         self.line.send(ToBackbone::Report { op });
     }
 
@@ -390,10 +488,10 @@ impl SharedThread {
     pub(super) fn reported(&mut self, op: u64, report: &SharedReport) {
         self.held.note(report);
         self.state.set_consumers(report.consumers.len());
-        let Some(asked) = self.members.asking.iter().position(|(asked, _)| *asked == op) else {
+        let Some(asked) = self.members.asking.iter().position(|(asked, ..)| *asked == op) else {
             return;
         };
-        let (_, answer) = self.members.asking.swap_remove(asked);
+        let (_, answer, _) = self.members.asking.swap_remove(asked);
         let consumers = report.consumers.iter().map(|consumer| {
             let filter = consumer.filter.clone().unwrap_or_else(|| self.topics.filter.clone());
             let here = |member: &&Member| *member.consumer == *consumer.name;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::SharedThread;
 use crate::broker::shared::backbone::{Outgoing, SharedContent, SharedMessage, ToBackbone};
-use crate::broker::shared::content::outgoing;
-use crate::broker::streams::{Append, News};
+use crate::broker::shared::content::{CLEARED, outgoing};
+use crate::broker::streams::Append;
 use crate::broker::sync::Instant;
 use crate::codec::Batch;
 use crate::protocol::Topic;
@@ -27,12 +27,42 @@ struct Handed {
     /// The number of the first.
     first: u64,
     messages: u64,
-    /// How many of them are not answered.
-    left: u64,
+    /// Those of them that are not answered.
+    left: Unanswered,
     bytes: usize,
     at: Instant,
     /// The memory that is claimed for them, until they are answered.
     _batch: Option<Arc<Batch>>,
+}
+
+/// Messages of some that were handed over together and are not answered, by their places. One that
+/// is answered twice counts once.
+#[derive(Debug)]
+struct Unanswered {
+    places: Box<[u64]>,
+    count: u64,
+}
+
+impl Unanswered {
+    fn of(messages: u64) -> Unanswered {
+        let words = messages.div_ceil(u64::BITS.into());
+        Unanswered { places: vec![u64::MAX; words as usize].into(), count: messages }
+    }
+
+    /// Notes an answer. Returns whether it is the first.
+    fn answer(&mut self, place: u64) -> bool {
+        let (word, bit) = ((place / 64) as usize, 1 << (place % 64));
+        let Some(word) = self.places.get_mut(word).filter(|word| **word & bit != 0) else {
+            return false;
+        };
+        *word &= !bit;
+        self.count = self.count.saturating_sub(1);
+        true
+    }
+
+    fn is_none(&self) -> bool {
+        self.count == 0
+    }
 }
 
 impl Publishing {
@@ -79,9 +109,14 @@ impl SharedThread {
 
     /// Asks the backbone to have all brokers forget a topic's last value.
     pub(super) fn clear(&mut self, op: u64, topic: Topic) {
-        self.hand(op, 1, topic.as_str().len(), None);
+        self.hand(op, 1, topic.as_str().len() + CLEARED, None);
         self.publishing.number += 1;
         let number = self.publishing.number;
+        if self.unavailable().is_some() {
+            // One that was refused must not be done when others have published meanwhile.
+            let reason = format!("{topic} was to be cleared, and {}", self.reason);
+            return self.give_up(number, &reason);
+        }
         let message = SharedMessage { topic, content: SharedContent::Cleared };
         self.line.send(ToBackbone::Publish(Outgoing { number, id: None, message }));
     }
@@ -89,24 +124,28 @@ impl SharedThread {
     fn hand(&mut self, op: u64, messages: u64, bytes: usize, batch: Option<Arc<Batch>>) {
         let first = self.publishing.number + 1;
         let at = Instant::now();
-        let handed = Handed { op, first, messages, left: messages, bytes, at, _batch: batch };
+        let left = Unanswered::of(messages);
+        let handed = Handed { op, first, messages, left, bytes, at, _batch: batch };
         self.publishing.waiting.push_back(handed);
     }
 
     /// Notes that a message is in the stream.
     pub(super) fn stored(&mut self, number: u64) {
         if let Some(handed) = self.publishing.of(number) {
-            handed.left = handed.left.saturating_sub(1);
+            handed.left.answer(number - handed.first);
         }
-        self.has_moved = true;
+        self.moved_at = Instant::now();
     }
 
     /// Notes that a message will never be.
     pub(super) fn give_up(&mut self, number: u64, reason: &str) {
-        self.of_status(|status| status.refused());
+        self.moved_at = Instant::now();
         let Some(handed) = self.publishing.of(number) else { return };
-        handed.left = handed.left.saturating_sub(1);
+        if !handed.left.answer(number - handed.first) {
+            return;
+        }
         let op = handed.op;
+        self.of_status(|status| status.refused());
         self.state.give_up(op, reason);
         tracing::warn!(
             stream = %self.state.name(),
@@ -118,7 +157,7 @@ impl SharedThread {
     pub(super) fn confirm(&mut self) {
         let (mut bytes, mut messages) = (0, 0);
         let waiting = &mut self.publishing.waiting;
-        while waiting.front().is_some_and(|handed| handed.left == 0)
+        while waiting.front().is_some_and(|handed| handed.left.is_none())
             && let Some(handed) = waiting.pop_front()
         {
             bytes += handed.bytes;
@@ -127,12 +166,11 @@ impl SharedThread {
         if messages > 0 {
             self.state.take_off(bytes, messages);
         }
-        let first = [self.publishing.first_op(), self.members.first_op()].into_iter().flatten();
-        let done = first.min().map_or(self.op, |first| first.saturating_sub(1));
-        if done > self.confirmed {
+        let before = |first: Option<u64>| first.map_or(self.op, |first| first.saturating_sub(1));
+        let done = (before(self.publishing.first_op()), before(self.members.first_op()));
+        if done != self.confirmed {
             self.confirmed = done;
-            // There is nothing on a disk of this broker's to wait for.
-            self.state.wrote(done, News::default());
+            self.state.confirm(done.0, done.1);
         }
     }
 }

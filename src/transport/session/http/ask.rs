@@ -128,7 +128,7 @@ impl Session {
                 return Err(format!("the stream {name} cannot be written to: {reason}"));
             }
         }
-        let ticket = self.query(Query::Saved, until).ok_or_else(asleep)?;
+        let ticket = self.query(Query::SavedHere, until).ok_or_else(asleep)?;
         let Some(ticket) = ticket else { return Ok(()) };
         let until = Instant::now() + READY.max(2 * self.shared.config.fsync_interval);
         while !ticket.is_ready() {
