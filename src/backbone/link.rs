@@ -65,8 +65,7 @@ pub(super) async fn keep(login: Login, link: watch::Sender<Link>) {
             }
         }
         let Some((server, (client, mut events))) = found else {
-            let reason = format!("no server of NATS is reached at {}", reasons.join(", "));
-            link.send_replace(Link::Down(reason.into()));
+            link.send_replace(Link::Down(unreached(&reasons).into()));
             tokio::select! {
                 () = sleep(pause) => {}
                 () = link.closed() => return,
@@ -90,6 +89,32 @@ pub(super) async fn keep(login: Login, link: watch::Sender<Link>) {
         // Another one first, where there is one.
         servers.rotate_left(1);
     }
+}
+
+/// A connection for once, to the first server that answers, and that server's address.
+///
+/// # Errors
+/// Why none is reached.
+pub(super) async fn once(login: &Login) -> Result<(String, Client), String> {
+    let mut reasons = Vec::new();
+    for server in &login.servers {
+        match connect(login, server).await {
+            Ok((client, _)) => return Ok((shown(server), client)),
+            Err(reason) => reasons.push(format!("{} ({reason})", shown(server))),
+        }
+    }
+    Err(unreached(&reasons))
+}
+
+/// Why a server is too old for topics to be shared by it, if it is.
+pub(super) fn too_old(client: &Client) -> Option<String> {
+    let version = client.server_info().version;
+    (!client.is_server_compatible(2, 10, 0))
+        .then(|| format!("it is NATS {version}, and a consumer of several subjects takes 2.10"))
+}
+
+fn unreached(reasons: &[String]) -> String {
+    format!("no server of NATS is reached at {}", reasons.join(", "))
 }
 
 type Connected = (Client, mpsc::UnboundedReceiver<Event>);

@@ -9,7 +9,7 @@ use async_nats::jetstream::{self, Context, ErrorCode, context, stream};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::link::{Connection, Link};
+use super::link::{Connection, Link, too_old};
 use super::options::ANSWER;
 use super::subject;
 use crate::broker::sync::Sender;
@@ -154,6 +154,9 @@ pub(super) async fn watch(
 /// The stream of these topics, on this connection.
 async fn look(topics: &SharedTopics, connection: &Connection) -> Result<Place, String> {
     let Connection { number, client, server } = connection;
+    if let Some(lacks) = too_old(client) {
+        return Err(format!("topics are not shared by {server}: {lacks}"));
+    }
     let jetstream = jetstream::new(client.clone());
     let stream = &topics.stream;
     let asked = timeout(ANSWER, jetstream.get_stream(stream)).await;
