@@ -284,7 +284,9 @@ fn humantime(time: Duration) -> String {
 
 /// Which server leads a stream, and how the others stand.
 fn replicas(info: &stream::Info) -> String {
-    let Some(cluster) = &info.cluster else { return "1".to_owned() };
+    // A server by itself is a leader too.
+    let is_cluster = |cluster: &&stream::ClusterInfo| cluster.name.is_some();
+    let Some(cluster) = info.cluster.as_ref().filter(is_cluster) else { return "1".to_owned() };
     let mut told = vec![match &cluster.leader {
         Some(leader) => format!("{leader} leads"),
         None => "no leader".to_owned(),
