@@ -275,7 +275,7 @@ fn differences(has: &stream::Config, wanted: &stream::Config) -> Vec<Difference>
 fn humantime(time: Duration) -> String {
     let seconds = time.as_secs();
     let units = [("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)];
-    let whole = units.iter().find(|(_, unit)| seconds > 0 && seconds % unit == 0);
+    let whole = units.iter().find(|(_, unit)| seconds > 0 && seconds.is_multiple_of(*unit));
     match whole.filter(|_| time.subsec_nanos() == 0) {
         Some((name, unit)) => format!("{}{name}", seconds / unit),
         None => format!("{}s", time.as_secs_f64()),

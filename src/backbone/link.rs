@@ -122,8 +122,7 @@ type Connected = (Client, mpsc::UnboundedReceiver<Event>);
 /// A connection to this server.
 async fn connect(login: &Login, server: &ServerAddr) -> Result<Connected, String> {
     let (said, events) = mpsc::unbounded_channel();
-    let options = login.options(server).map_err(|error| error.to_string())?;
-    let options = options.event_callback(move |event| {
+    let options = login.options(server).event_callback(move |event| {
         let _ = said.send(event);
         std::future::ready(())
     });

@@ -1,6 +1,7 @@
 //! The streams that shared topics need, from a shell.
 
 use super::run;
+use crate::support::authority::Authority;
 use crate::support::nats::NatsServer;
 
 /// What a command ends with and prints, each line with single spaces.
@@ -72,4 +73,29 @@ fn a_server_that_is_not_there_is_named_without_its_password() {
     assert!(stderr.contains("nats://127.0.0.1:1 (") && !stderr.contains("secret"), "{stderr}");
     assert_eq!(run(&wanted).0, Some(2));
     assert_eq!(run(&[&wanted[..], &["--backbone", "http://a"]].concat()).0, Some(2));
+}
+
+#[test]
+fn a_server_with_tls_is_known_by_its_authority() {
+    let authority = Authority::new();
+    let files = authority.issue("nats", &["localhost"]);
+    let [cert, key] = [&files.cert, &files.key].map(|path| path.display().to_string());
+    let tls = format!("tls {{ cert_file: \"{cert}\", key_file: \"{key}\" }}");
+    let server = NatsServer::start_with(&[&tls]);
+    let ca = authority.ca().display().to_string();
+    let url = server.url().replace("127.0.0.1", "localhost");
+    let at = |url: &str, ca: &[&str]| {
+        let made = ["backbone", "create", "--shared", "orders/#", "--backbone", url];
+        run(&[&made[..], ca].concat())
+    };
+    for url in [&url, &url.replace("nats:", "tls:")] {
+        assert_eq!(at(url, &["--backbone-ca", &ca]).0, Some(0));
+        // Nobody else has signed it.
+        let (code, _, stderr) = at(url, &[]);
+        assert!(code == Some(1) && stderr.contains("certificate"), "{stderr}");
+    }
+    // Who names an authority does not speak in the clear, whatever the server offers.
+    let plain = NatsServer::start();
+    let (code, _, stderr) = at(&plain.url(), &["--backbone-ca", &ca]);
+    assert_eq!(code, Some(1), "{stderr}");
 }
