@@ -65,8 +65,7 @@ pub(super) async fn keep(login: Login, link: watch::Sender<Link>) {
             }
         }
         let Some((server, (client, mut events))) = found else {
-            let reason = format!("no server of NATS is reached at {}", reasons.join(", "));
-            link.send_replace(Link::Down(reason.into()));
+            link.send_replace(Link::Down(unreached(&reasons).into()));
             tokio::select! {
                 () = sleep(pause) => {}
                 () = link.closed() => return,
@@ -92,13 +91,38 @@ pub(super) async fn keep(login: Login, link: watch::Sender<Link>) {
     }
 }
 
+/// A connection for once, to the first server that answers, and that server's address.
+///
+/// # Errors
+/// Why none is reached.
+pub(super) async fn once(login: &Login) -> Result<(String, Client), String> {
+    let mut reasons = Vec::new();
+    for server in &login.servers {
+        match connect(login, server).await {
+            Ok((client, _)) => return Ok((shown(server), client)),
+            Err(reason) => reasons.push(format!("{} ({reason})", shown(server))),
+        }
+    }
+    Err(unreached(&reasons))
+}
+
+/// Why a server is too old for topics to be shared by it, if it is.
+pub(super) fn too_old(client: &Client) -> Option<String> {
+    let version = client.server_info().version;
+    (!client.is_server_compatible(2, 10, 0))
+        .then(|| format!("it is NATS {version}, and a consumer of several subjects takes 2.10"))
+}
+
+fn unreached(reasons: &[String]) -> String {
+    format!("no server of NATS is reached at {}", reasons.join(", "))
+}
+
 type Connected = (Client, mpsc::UnboundedReceiver<Event>);
 
 /// A connection to this server.
 async fn connect(login: &Login, server: &ServerAddr) -> Result<Connected, String> {
     let (said, events) = mpsc::unbounded_channel();
-    let options = login.options(server).map_err(|error| error.to_string())?;
-    let options = options.event_callback(move |event| {
+    let options = login.options(server).event_callback(move |event| {
         let _ = said.send(event);
         std::future::ready(())
     });

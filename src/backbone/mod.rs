@@ -7,6 +7,8 @@
 //! the [`member`]s of durable consumers, each of which begins anew with every place.
 
 mod arrival;
+#[cfg_attr(not(feature = "cli"), allow(dead_code, reason = "the command asks for it"))]
+mod check;
 mod consumers;
 mod headers;
 mod jetstream;
@@ -26,5 +28,7 @@ mod thread;
 mod warnings;
 mod window;
 
+#[cfg(feature = "cli")]
+pub(crate) use check::{ServerFacts, StreamFacts, StreamState, WantedStream, look};
 pub use jetstream::Jetstream;
 pub use options::JetstreamOptions;

@@ -3,9 +3,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use async_nats::{ConnectOptions, ServerAddr};
+use async_nats::{Auth, AuthError, ConnectOptions, ServerAddr};
+use nkeys::KeyPair;
+use percent_encoding::percent_decode_str;
 
 /// How often a connection is tried for a sign of life; three that stay away end it.
 const PING: Duration = Duration::from_secs(10);
@@ -81,13 +85,14 @@ impl JetstreamOptions {
             None => None,
             Some(path) => {
                 let text = read(path, "the file of credentials")?;
-                ConnectOptions::with_credentials(&text).map_err(|error| {
+                let credentials = Credentials::parse(&text).ok_or_else(|| {
                     format!(
-                        "{} is no file of credentials (a JWT and a seed, as nsc makes them): {error}",
+                        "{} is no file of credentials (a JWT and the seed of a key, as nsc makes \
+                         them)",
                         path.display()
                     )
                 })?;
-                Some(text)
+                Some(credentials)
             }
         };
         if let Some(path) = &self.ca
@@ -118,7 +123,7 @@ impl std::fmt::Debug for JetstreamOptions {
 pub(super) struct Login {
     /// The servers that were named.
     pub(super) servers: Vec<ServerAddr>,
-    credentials: Option<String>,
+    credentials: Option<Credentials>,
     user: Option<User>,
     ca: Option<PathBuf>,
     tls: bool,
@@ -132,45 +137,85 @@ enum User {
     Token(String),
 }
 
+/// What a file of credentials says.
+#[derive(Clone)]
+struct Credentials {
+    jwt: String,
+    key: Arc<KeyPair>,
+}
+
+impl Credentials {
+    fn parse(text: &str) -> Option<Credentials> {
+        // The line behind the one that says what follows.
+        let behind = |title: &str| {
+            let mut lines = text.lines().map(str::trim);
+            lines.find(|line| line.starts_with("---") && line.contains(title))?;
+            lines.next()
+        };
+        let jwt = behind("BEGIN NATS USER JWT")?.to_owned();
+        let key = KeyPair::from_seed(behind("BEGIN USER NKEY SEED")?).ok()?;
+        Some(Credentials { jwt, key: Arc::new(key) })
+    }
+}
+
 impl User {
     fn of(server: &ServerAddr) -> Option<User> {
-        let user = server.username()?.to_owned();
+        let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+        let user = decoded(server.username()?);
         Some(match server.password() {
-            Some(password) => User::Password(user, password.to_owned()),
+            Some(password) => User::Password(user, decoded(password)),
             None => User::Token(user),
         })
     }
 }
 
 impl Login {
-    /// The options of one connection. A server that was not named, but is known of by another, is
-    /// logged in to as the first that names a user.
+    /// The options of one connection: that which is made with them, and no other.
     ///
-    /// # Errors
-    /// Where the credentials cannot be used.
-    pub(super) fn options(&self, server: &ServerAddr) -> std::io::Result<ConnectOptions> {
-        let mut options = ConnectOptions::new()
+    /// A client that has lost its connection makes another by itself, and sends there what it was
+    /// given before. This one is not let in: it would send what is sent again meanwhile, behind what
+    /// follows, and when the server knows repeats no more.
+    pub(super) fn options(&self, server: &ServerAddr) -> ConnectOptions {
+        let (login, server) = (self.clone(), server.clone());
+        let was_used = AtomicBool::new(false);
+        let callback = move |nonce: Vec<u8>| {
+            let auth = match was_used.swap(true, Ordering::Relaxed) {
+                true => Err(AuthError::new("it was lost, and is made anew by another client")),
+                false => login.auth(&server, &nonce),
+            };
+            std::future::ready(auth)
+        };
+        let options = ConnectOptions::with_auth_callback(callback)
             .name("babelmq")
             .ping_interval(PING)
             .connection_timeout(PATIENCE)
             .request_timeout(Some(PATIENCE))
             .client_capacity(COMMANDS)
             .require_tls(self.tls)
-            // A connection that was lost is made anew from the start, see `link`: it is given one
-            // attempt to come back, or what it still holds would be sent whenever it does.
             .max_reconnects(1);
-        options = match User::of(server).or_else(|| self.user.clone()) {
-            Some(User::Password(user, password)) => options.user_and_password(user, password),
-            Some(User::Token(token)) => options.token(token),
+        match &self.ca {
+            Some(ca) => options.add_root_certificates(ca.clone()),
             None => options,
-        };
-        if let Some(ca) = &self.ca {
-            options = options.add_root_certificates(ca.clone());
         }
-        match &self.credentials {
-            Some(credentials) => options.credentials(credentials),
-            None => Ok(options),
+    }
+
+    /// What is shown to a server. One that was not named, but is known of by another, is shown what
+    /// the first one is that names a user.
+    fn auth(&self, server: &ServerAddr, nonce: &[u8]) -> Result<Auth, AuthError> {
+        let mut auth = Auth::new();
+        if let Some(Credentials { jwt, key }) = &self.credentials {
+            auth.jwt = Some(jwt.clone());
+            auth.signature = Some(key.sign(nonce).map_err(AuthError::new)?);
+            return Ok(auth);
         }
+        match User::of(server).or_else(|| self.user.clone()) {
+            Some(User::Password(user, password)) => {
+                (auth.username, auth.password) = (Some(user), Some(password));
+            }
+            Some(User::Token(token)) => auth.token = Some(token),
+            None => {}
+        }
+        Ok(auth)
     }
 }
 

@@ -9,7 +9,7 @@ use async_nats::jetstream::{self, Context, ErrorCode, context, stream};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::link::{Connection, Link};
+use super::link::{Connection, Link, too_old};
 use super::options::ANSWER;
 use super::subject;
 use crate::broker::sync::Sender;
@@ -105,7 +105,7 @@ pub(super) async fn watch(
             },
             Link::Down(reason) => Err(reason.clone()),
             Link::Up(connection) => tokio::select! {
-                found = look(&topics, connection) => found.map_err(Arc::from),
+                found = look_well(&topics, connection) => found.map_err(Arc::from),
                 _ = link.changed() => continue,
                 () = at.closed() => return,
             },
@@ -151,16 +151,44 @@ pub(super) async fn watch(
     }
 }
 
+/// The same as [`look`], which is tried again where there is no answer: a server that has much to
+/// do is there.
+async fn look_well(topics: &SharedTopics, connection: &Connection) -> Result<Place, String> {
+    match look(topics, connection).await {
+        Err(NotFound { reason: _, is_silence: true }) => look(topics, connection).await,
+        found => found,
+    }
+    .map_err(|missing| missing.reason)
+}
+
+/// Why a stream cannot be had.
+struct NotFound {
+    reason: String,
+    is_silence: bool,
+}
+
+impl From<String> for NotFound {
+    fn from(reason: String) -> NotFound {
+        NotFound { reason, is_silence: false }
+    }
+}
+
 /// The stream of these topics, on this connection.
-async fn look(topics: &SharedTopics, connection: &Connection) -> Result<Place, String> {
+async fn look(topics: &SharedTopics, connection: &Connection) -> Result<Place, NotFound> {
     let Connection { number, client, server } = connection;
+    if let Some(lacks) = too_old(client) {
+        return Err(format!("topics are not shared by {server}: {lacks}").into());
+    }
     let jetstream = jetstream::new(client.clone());
     let stream = &topics.stream;
     let asked = timeout(ANSWER, jetstream.get_stream(stream)).await;
     let found = match asked {
-        Err(_) => return Err(format!("{server} does not answer")),
+        Err(_) => {
+            let reason = format!("{server} does not answer");
+            return Err(NotFound { reason, is_silence: true });
+        }
         Ok(Ok(found)) => found,
-        Ok(Err(error)) => return Err(missing(topics, server, &error)),
+        Ok(Err(error)) => return Err(missing(topics, server, &error).into()),
     };
     let info = found.cached_info();
     fitting(topics, server, &info.config)?;

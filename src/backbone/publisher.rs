@@ -73,6 +73,12 @@ impl Publisher {
             let Some(place) = place else { return };
             self.attend(&place).await;
             self.window.disconnect();
+            // A connection that is lost is there a moment longer than what it is good for.
+            let mut at = self.at.clone();
+            tokio::select! {
+                () = gone(&mut at, &place) => {}
+                () = sleep(PAUSE) => {}
+            }
         }
     }
 
@@ -254,9 +260,10 @@ fn verdict(answer: &Message) -> Verdict {
         Ok(Response::Err { error }) => {
             let words = error.to_string();
             // A stream that is full is refused with a code that stands for failures of its disk
-            // too. What is wrong with a message by itself has the codes of wrong requests.
+            // too. What is wrong with a message by itself is a wrong request; other codes are said
+            // of what may pass, as that a message with this id is about to be stored.
             let is_full = words.starts_with("maximum ");
-            if is_full || (400..500).contains(&error.code()) && error.code() != 408 {
+            if is_full || error.code() == 400 {
                 Verdict::Refused(format!("NATS refuses it: {words}"))
             } else {
                 Verdict::Failed(words)

@@ -39,6 +39,8 @@ pub(super) enum Command {
     Consumer(super::consumer::Args),
     /// List, retry and remove dead letters: messages that consumers could not do.
     Dead(super::dead::Args),
+    /// Check and make what brokers share topics by: streams of NATS JetStream.
+    Backbone(super::backbone::Args),
     /// Say whether a broker answers: for monitoring.
     Check(super::check::Args),
     /// Watch a broker: topics by rate, subscribers, connections, memory.

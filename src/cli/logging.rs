@@ -48,6 +48,17 @@ fn level(text: &str) -> Result<String, ParseError> {
     EnvFilter::builder().parse(text).map(|_| text.to_owned())
 }
 
+impl LogSettings {
+    /// What is logged. The client of NATS says of a lost connection, as of errors, what the broker
+    /// says in its own words; it is heard where it is asked for by name.
+    fn filter(&self) -> EnvFilter {
+        match self.log.contains("async_nats") {
+            true => EnvFilter::new(&self.log),
+            false => EnvFilter::new(format!("{},async_nats=off", self.log)),
+        }
+    }
+}
+
 /// The running log. There are no spans in it: tracing's registry has room for those of 4,096
 /// threads and panics in the next, so each line names its connection itself.
 pub(super) struct Log {
@@ -99,7 +110,7 @@ impl Log {
         let color = settings.log_file.is_none()
             && io::stderr().is_terminal()
             && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        let (filter, handle) = reload::Layer::new(EnvFilter::new(&settings.log));
+        let (filter, handle) = reload::Layer::new(settings.filter());
         let registry = tracing_subscriber::registry().with(filter);
         let lines = fmt::layer().with_writer(move || writer.clone()).with_ansi(color);
         match settings.log_format {
@@ -121,7 +132,7 @@ impl Log {
     pub(super) fn reload(&mut self, settings: LogSettings) -> Result<Vec<&'static str>, Failure> {
         let opened = open(settings.log_file.as_deref())?;
         *self.target.lock() = opened;
-        let changed = self.filter.reload(EnvFilter::new(&settings.log));
+        let changed = self.filter.reload(settings.filter());
         changed.map_err(|error| Failure::Other(error.to_string()))?;
         let format_changed = self.settings.log_format != settings.log_format;
         self.settings = LogSettings { log_format: self.settings.log_format, ..settings };

@@ -4,6 +4,7 @@ mod address;
 mod allowed;
 mod archive;
 mod args;
+mod backbone;
 mod backup;
 mod bench;
 mod certs;
@@ -81,6 +82,7 @@ fn command(
         Command::Stream(args) => stream::run(&args),
         Command::Consumer(args) => consumer::run(&args),
         Command::Dead(args) => dead::run(&args, color),
+        Command::Backbone(args) => backbone::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Top(args) => top::run(&args),
         Command::Bench(args) => bench::run(&args),

@@ -9,6 +9,7 @@ pub mod authority;
 pub mod backbone;
 pub mod line;
 pub mod mqtt;
+pub mod nats;
 pub mod process;
 pub mod proxy;
 pub mod python;

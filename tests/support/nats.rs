@@ -44,6 +44,11 @@ impl NatsServer {
         format!("nats://127.0.0.1:{}", self.port)
     }
 
+    /// A directory that is removed with it.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     /// Kills it (SIGKILL).
     pub fn kill(&mut self) {
         self.process.kill().unwrap();

@@ -47,7 +47,8 @@ impl Plain {
     }
 
     pub(super) fn remove(&self, stream: &str) {
-        self.with(async |jetstream| drop(jetstream.delete_stream(stream).await.unwrap()));
+        let removed = self.with(async |jetstream| jetstream.delete_stream(stream).await.unwrap());
+        assert!(removed.success);
     }
 
     fn with<T>(&self, what: impl AsyncFnOnce(jetstream::Context) -> T) -> T {
@@ -98,11 +99,20 @@ pub(super) struct Line {
 impl Line {
     /// A line for `orders/#`, of a broker of its own.
     pub(super) fn open(server: &NatsServer, position: Option<Position>) -> Line {
-        Line::of("orders/#", server, position)
+        Line::at(&server.url(), "orders/#", position)
     }
 
-    pub(super) fn of(topics: &str, server: &NatsServer, position: Option<Position>) -> Line {
-        let mut backbone = Jetstream::new(JetstreamOptions::new(&server.url()).unwrap());
+    /// A line to servers by their addresses.
+    pub(super) fn at(servers: &str, topics: &str, position: Option<Position>) -> Line {
+        Line::with(JetstreamOptions::new(servers).unwrap(), topics, position)
+    }
+
+    pub(super) fn with(
+        options: JetstreamOptions,
+        topics: &str,
+        position: Option<Position>,
+    ) -> Line {
+        let mut backbone = Jetstream::new(options);
         let plan = SharedPlan { topics: topics.parse().unwrap(), position };
         let (said, heard) = unbounded();
         let line = backbone.open(plan, said).unwrap();
@@ -282,10 +292,10 @@ impl Line {
     pub(super) fn arrived_with_room(&mut self) -> Arrived {
         let is_one = |said: &FromBackbone| matches!(said, FromBackbone::Arrived(_));
         loop {
-            if let Some(at) = self.waiting.iter().position(is_one) {
-                if let Some(FromBackbone::Arrived(arrived)) = self.waiting.remove(at) {
-                    return arrived;
-                }
+            let at = self.waiting.iter().position(is_one);
+            if let Some(FromBackbone::Arrived(arrived)) = at.and_then(|at| self.waiting.remove(at))
+            {
+                return arrived;
             }
             self.waiting.push_back(self.heard.recv_timeout(PATIENCE).unwrap());
         }

@@ -1,5 +1,6 @@
 //! Lines of this room against a server of NATS.
 
+mod credentials;
 mod delivered;
 mod fixture;
 #[allow(dead_code, unreachable_pub, reason = "the tests from outside use all of it")]

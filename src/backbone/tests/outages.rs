@@ -1,5 +1,7 @@
 //! Servers that stop, hang, come back, and have no stream.
 
+use std::time::Duration;
+
 use super::fixture::{Line, Plain, texts, with_orders};
 use super::nats::NatsServer;
 
@@ -92,4 +94,40 @@ fn a_server_that_hangs_is_waited_for() {
     let (arrived, _) = line.arrived(3_000);
     assert_eq!(texts(&arrived), numbers(3_000));
     assert_eq!(plain.messages("orders"), 3_000);
+}
+
+/// What a server has had for longer than it knows repeats is neither sent again nor confirmed.
+#[test]
+fn what_could_be_stored_twice_is_refused_and_what_was_not_sent_is_stored() {
+    let mut server = NatsServer::start();
+    let plain = Plain::connect(&server);
+    plain.make("orders/#", |stream| stream.duplicate_window = Duration::from_millis(100));
+    let mut line = Line::open(&server, None);
+    line.arrived(0);
+    server.freeze();
+    // The first is on its way, and so is what comes after it, as far as the way is wide.
+    for number in 0..2_000 {
+        line.publish_text("orders/1", &number.to_string());
+    }
+    assert!(line.unavailable().contains("does not answer"));
+    server.kill();
+    server.start_again();
+    let (number, reason) = line.refused();
+    assert!(number == 1 && reason.contains("in doubt"), "{reason}");
+    let refused = 1 + (2..=1_024).map(|_| line.refused()).count();
+    let stored: Vec<u64> = (refused..2_000).map(|_| line.stored()).collect();
+    assert_eq!(stored, (1_025..=2_000).collect::<Vec<_>>());
+    assert_eq!(line.arrived(976).0.len(), 976);
+}
+
+#[test]
+fn users_log_in_and_who_is_none_is_told() {
+    let user = "authorization { users: [{user: ada, password: \"p:w\"}] }";
+    let server = NatsServer::start_with(&[user]);
+    let at = |login: &str| server.url().replace("//", &format!("//{login}"));
+    let mut line = Line::at(&at("eve:p@"), "orders/#", None);
+    let reason = line.unavailable();
+    assert!(reason.contains("authorization violation") && !reason.contains("eve"), "{reason}");
+    let mut line = Line::at(&at("ada:p%3Aw@"), "orders/#", None);
+    assert!(line.unavailable().contains("no stream orders"));
 }

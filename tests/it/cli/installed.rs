@@ -18,7 +18,7 @@ fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-const COMMANDS: [&str; 20] = [
+const COMMANDS: [&str; 21] = [
     "serve",
     "config",
     "pub",
@@ -29,6 +29,7 @@ const COMMANDS: [&str; 20] = [
     "stream",
     "consumer",
     "dead",
+    "backbone",
     "check",
     "top",
     "bench",
@@ -71,7 +72,7 @@ fn the_manual_has_every_option_and_its_examples_are_run() {
     let (code, page, _) = run(&["manual"]);
     assert_eq!(code, Some(0));
     let text: String = page.lines().map(|line| plain(line) + "\n").collect();
-    for command in &COMMANDS[..19] {
+    for command in &COMMANDS[..20] {
         assert!(text.contains(&format!("babelmq {command}")), "no {command}");
         let (_, help, _) = run(&[command, "--help"]);
         let options =

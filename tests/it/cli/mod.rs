@@ -1,6 +1,7 @@
 //! The `babelmq` command as it is run by a person or a service manager.
 #![cfg(all(feature = "cli", feature = "middleware"))]
 
+mod backbone;
 mod certificates;
 mod certs;
 mod client;
