@@ -7,6 +7,7 @@ use bytesize::ByteSize;
 use clap::ValueEnum;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
+use super::backbone;
 use super::failure::Failure;
 use super::logging::LogSettings;
 use crate::backbone::{Jetstream, JetstreamOptions};
@@ -277,19 +278,13 @@ pub(super) struct Serve {
     /// nats://a:4222,nats://b:4222; tls:// encrypts, and a user and a password may be in front of the
     /// host.
     #[arg(
-        long, value_name = "URLS", value_parser = backbone, env = "BABELMQ_BACKBONE",
+        long, value_name = "URLS", value_parser = JetstreamOptions::new, env = "BABELMQ_BACKBONE",
         hide_env_values = true,
     )]
     backbone: Option<JetstreamOptions>,
 
-    /// A file of credentials for --backbone, as nsc makes them.
-    #[arg(long, value_name = "FILE", env = "BABELMQ_BACKBONE_CREDENTIALS")]
-    backbone_credentials: Option<PathBuf>,
-
-    /// The authorities that may have signed the certificates of --backbone's servers, in PEM; those
-    /// of the system where it is not given.
-    #[arg(long, value_name = "FILE", env = "BABELMQ_BACKBONE_CA")]
-    backbone_ca: Option<PathBuf>,
+    #[command(flatten)]
+    backbone_files: backbone::Files,
 
     /// Topics that this broker shares with others in front of the same --backbone, as in orders/#,
     /// or NAME=orders/# where their stream there is to be called NAME. It can be given more than
@@ -364,14 +359,10 @@ impl Serve {
 
     /// What topics are shared by.
     pub(super) fn backbone(&self) -> Box<dyn Backbone> {
-        let Some(mut options) = self.backbone.clone() else { return Box::new(NoBackbone) };
-        if let Some(file) = &self.backbone_credentials {
-            options = options.credentials(file);
+        match &self.backbone {
+            None => Box::new(NoBackbone),
+            Some(options) => Box::new(Jetstream::new(self.backbone_files.of(options))),
         }
-        if let Some(file) = &self.backbone_ca {
-            options = options.ca(file);
-        }
-        Box::new(Jetstream::new(options))
     }
 
     /// What the arguments come to.
@@ -418,11 +409,6 @@ impl Serve {
             stop_timeout: self.stop_timeout,
         }
     }
-}
-
-/// Reads the servers of a backbone.
-fn backbone(text: &str) -> Result<JetstreamOptions, String> {
-    JetstreamOptions::new(text)
 }
 
 /// Reads an origin (RFC 6454 §6.2).

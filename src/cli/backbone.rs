@@ -39,13 +39,8 @@ struct Streams {
         hide_env_values = true, required = true,
     )]
     backbone: JetstreamOptions,
-    /// A file of credentials for them, as nsc makes them.
-    #[arg(long, value_name = "FILE", env = "BABELMQ_BACKBONE_CREDENTIALS")]
-    backbone_credentials: Option<PathBuf>,
-    /// The authorities that may have signed their certificates, in PEM; those of the system where
-    /// it is not given.
-    #[arg(long, value_name = "FILE", env = "BABELMQ_BACKBONE_CA")]
-    backbone_ca: Option<PathBuf>,
+    #[command(flatten)]
+    files: Files,
     /// Topics that are shared, as `serve` is given them: orders/#, or NAME=orders/#. It can be given
     /// more than once; in the environment several are separated by commas.
     #[arg(
@@ -78,6 +73,33 @@ struct Streams {
     full: Option<WhenFull>,
 }
 
+/// What is shown to the servers of a backbone, and what they have to show.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct Files {
+    /// A file of credentials for the servers of --backbone, as nsc makes them.
+    #[arg(long, value_name = "FILE", env = "BABELMQ_BACKBONE_CREDENTIALS")]
+    backbone_credentials: Option<PathBuf>,
+
+    /// The authorities that may have signed the certificates of --backbone's servers, in PEM; those
+    /// of the system where it is not given.
+    #[arg(long, value_name = "FILE", env = "BABELMQ_BACKBONE_CA")]
+    backbone_ca: Option<PathBuf>,
+}
+
+impl Files {
+    /// Options that name these files.
+    pub(super) fn of(&self, options: &JetstreamOptions) -> JetstreamOptions {
+        let mut options = options.clone();
+        if let Some(file) = &self.backbone_credentials {
+            options = options.credentials(file);
+        }
+        if let Some(file) = &self.backbone_ca {
+            options = options.ca(file);
+        }
+        options
+    }
+}
+
 fn replicas(text: &str) -> Result<usize, String> {
     let number = text.parse().ok().filter(|number| (1..=5).contains(number));
     number.ok_or_else(|| "it is a number from 1 to 5".to_owned())
@@ -88,13 +110,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         Command::Check(streams) => (streams, false),
         Command::Create(streams) => (streams, true),
     };
-    let mut options = streams.backbone.clone();
-    if let Some(file) = &streams.backbone_credentials {
-        options = options.credentials(file);
-    }
-    if let Some(file) = &streams.backbone_ca {
-        options = options.ca(file);
-    }
+    let options = streams.files.of(&streams.backbone);
     let wanted = WantedStream {
         replicas: streams.replicas,
         age: streams.age,
