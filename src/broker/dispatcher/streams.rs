@@ -7,6 +7,7 @@
 mod administer;
 mod append;
 mod consume;
+mod touched;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use super::Dispatcher;
 use crate::broker::client_id::{ClientId, Slot};
 use crate::broker::delivery::Queued;
 use crate::broker::ending::Ending;
+use crate::broker::memory::Use;
 use crate::broker::persist::{Fsync, StoreError, Ticket};
 use crate::broker::routing::{FilterMap, Subscription, Way};
 use crate::broker::streams::{
@@ -29,6 +31,7 @@ use crate::codec::Dialect;
 use crate::protocol::{ErrorCode, Limits, Refusal, Reply, TopicFilter};
 
 pub(super) use consume::Consuming;
+pub(super) use touched::Touched;
 
 /// The stream that keeps dead letters, and what it keeps.
 const DEAD: &str = "$dead";
@@ -74,7 +77,7 @@ pub(super) struct Streams {
     touched: Vec<u32>,
     /// What the next pongs of those wait for whom the dispatcher does not know yet: they have
     /// published, and asked for nothing.
-    pub(super) silent: HashMap<ClientId, Vec<Touched>>,
+    pub(super) silent: HashMap<ClientId, Touched>,
     /// The dead letter that is being published.
     burial: Option<Burial>,
     watch: StreamsWatch,
@@ -190,17 +193,6 @@ impl Streams {
     }
 }
 
-/// What a pong waits for: a stream, by its place, and the last thing that was handed to it.
-pub(super) type Touched = (u32, Reach, u64);
-
-/// Notes the last thing that was handed to a stream.
-fn note(all: &mut Vec<Touched>, place: u32, reach: Reach, op: u64) {
-    match all.iter_mut().find(|touched| (touched.0, touched.1) == (place, reach)) {
-        Some((.., last)) => *last = op,
-        None => all.push((place, reach, op)),
-    }
-}
-
 /// Why a stream of this name cannot be had.
 fn no_stream(name: &str) -> String {
     format!("there is no stream {name:?}; `babelmq stream ls` shows those that there are")
@@ -308,13 +300,14 @@ impl Dispatcher {
         };
         // Another stream may have the place later, and owes nothing to those who used this one.
         for touched in self.streams.silent.values_mut() {
-            touched.retain(|(touched, ..)| *touched != place);
+            touched.forget(place);
         }
         let mut left = Vec::new();
         for (slot, client) in self.slots.iter_mut().enumerate() {
             let Some(client) = client else { continue };
-            client.touched.retain(|(touched, ..)| *touched != place);
+            client.touched.forget(place);
             for consuming in client.consuming.extract_if(.., |consuming| consuming.is_of(place)) {
+                client.delivered += consuming.feed().delivered();
                 left.push((slot as Slot, client.token, consuming.end()));
             }
         }
@@ -372,7 +365,7 @@ impl Dispatcher {
                 // It has been told nothing so far, and asks later.
                 None => {
                     let silent = self.streams.silent.entry(client).or_default();
-                    note(silent, place, Reach::Messages, op);
+                    silent.note((place, Reach::Messages, op), self.memory.of(Use::Connections));
                 }
             }
         }
@@ -382,22 +375,21 @@ impl Dispatcher {
     /// for all of it.
     fn touch(&mut self, slot: Slot, place: u32, reach: Reach, op: u64) {
         let Some(Some(client)) = self.slots.get_mut(slot as usize) else { return };
-        note(&mut client.touched, place, reach, op);
+        client.touched.note((place, reach, op), self.memory.of(Use::Connections));
     }
 
     /// The ticket that a client's `pong` has to wait for.
     pub(super) fn pong_ticket_of(&mut self, slot: Slot) -> Option<Ticket> {
         let values = self.pong_ticket();
         let mut tickets = Vec::new();
-        if let Some(Some(client)) = self.slots.get_mut(slot as usize)
-            && !client.touched.is_empty()
-        {
+        if let Some(Some(client)) = self.slots.get_mut(slot as usize) {
             let waits_for_disk = self.streams.waits_for_disk();
-            for (place, touched, op) in std::mem::take(&mut client.touched) {
+            for (place, touched, op) in client.touched.take() {
                 let Some(stream) = self.streams.at(place) else { continue };
                 let reach = if waits_for_disk { touched } else { Reach::Written };
                 if let Some(ticket) = stream.ticket(op, reach) {
-                    client.touched.push((place, touched, op));
+                    let share = self.memory.of(Use::Connections);
+                    client.touched.note((place, touched, op), share);
                     tickets.push(ticket);
                 }
             }

@@ -67,6 +67,16 @@ fn written(broker: &BrokerHandle) -> usize {
 }
 
 #[test]
+fn what_a_session_is_sent_from_a_stream_counts_as_delivered() {
+    let broker = start(&scratch("mqtt-delivered"));
+    let mut mqtt = fresh(&broker, &staying("sensor"));
+    assert_eq!(mqtt.subscribe("orders/#", 1), 1);
+    publish(&broker, "orders/1", &["a", "b"]);
+    take(&mut mqtt, &["a", "b"]);
+    until("both are counted", || broker.stats().delivered == 2);
+}
+
+#[test]
 fn a_session_outlives_the_broker() {
     let folder = scratch("mqtt-restart");
     for (version, client) in [(V3_1_1, "old"), (V5, "new")] {
