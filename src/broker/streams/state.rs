@@ -1,5 +1,8 @@
 //! How far a stream's threads are: what the dispatcher, sessions and writers may know of them.
 
+#[cfg(all(test, shuttle))]
+mod model;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
