@@ -111,7 +111,8 @@ soak-streams:
 # The broker's threads in many orders: MODEL_ITERATIONS says how many of each kind, MODEL_SEED repeats a run.
 model:
 	RUSTFLAGS="--cfg shuttle -D warnings" CARGO_PROFILE_TEST_OPT_LEVEL=1 $(CARGO) test --locked --quiet \
-		--target-dir "$(TARGET)/model" --no-default-features --features broker --lib transport::model -- --nocapture
+		--target-dir "$(TARGET)/model" --no-default-features --features broker --lib -- --nocapture \
+		transport::model streams::state::model
 
 # A private authority and certificates for a broker on this machine, to try TLS with; git does not see them.
 certs: first-build

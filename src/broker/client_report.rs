@@ -25,7 +25,8 @@ pub struct ClientReport {
     pub waiting: u64,
     /// Bytes of memory that they keep alive.
     pub waiting_bytes: u64,
-    /// Messages that were put into its outbox and its mailboxes.
+    /// Messages that were put into its outbox and its mailboxes, and that were read from streams
+    /// for it.
     pub delivered: u64,
     /// Messages that made room for newer ones.
     pub dropped: u64,

@@ -58,9 +58,9 @@ pub(super) struct Client {
     free_mailboxes: Vec<u32>,
     /// Its subscriptions of streams.
     pub(super) consuming: Vec<Consuming>,
-    /// The streams that its next pong waits for, by their places, and the last that it has handed
-    /// to each: of messages, and of anything else.
-    pub(super) touched: Vec<Touched>,
+    /// The streams that its next pong waits for.
+    pub(super) touched: Touched,
+    /// Messages that it was given, but for those of subscriptions of streams that it has.
     pub(super) delivered: u64,
     /// Messages that made room in its mailboxes.
     pub(super) dropped: u64,
@@ -141,7 +141,7 @@ impl Client {
             mailboxes: Vec::new(),
             free_mailboxes: Vec::new(),
             consuming: Vec::new(),
-            touched: Vec::new(),
+            touched: Touched::default(),
             delivered: 0,
             dropped: 0,
             queued: 0,

@@ -49,6 +49,12 @@ impl Client {
         self.consuming.iter().map(Consuming::feed).filter(|feed| !feed.has_ended())
     }
 
+    /// Messages that it was given.
+    pub(super) fn delivered(&self) -> u64 {
+        let of_streams = self.consuming.iter().map(|consuming| consuming.feed().delivered());
+        self.delivered + of_streams.sum::<u64>()
+    }
+
     fn look_at(&self) -> ClientReport {
         let subscriptions = self.filters.iter().map(|(filter, wish)| {
             let mailbox = self.mailbox(wish.way());
@@ -92,7 +98,7 @@ impl Client {
             feed_count: self.feeds().count() as u64,
             waiting: (messages + in_mailboxes) as u64,
             waiting_bytes: bytes as u64,
-            delivered: self.delivered,
+            delivered: self.delivered(),
             dropped: self.dropped,
             is_slow,
         }

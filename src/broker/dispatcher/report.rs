@@ -105,7 +105,7 @@ impl Client {
             subscriptions: (self.subscription_count() + self.consuming.len()) as u64,
             waiting,
             waiting_bytes: self.outbox.level().1 as u64,
-            delivered: self.delivered,
+            delivered: self.delivered(),
             dropped: self.dropped,
         }
     }

@@ -8,6 +8,7 @@ mod administer;
 mod append;
 mod consume;
 mod share;
+mod touched;
 
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
@@ -18,6 +19,7 @@ use super::Dispatcher;
 use crate::broker::client_id::{ClientId, Slot};
 use crate::broker::delivery::Queued;
 use crate::broker::ending::Ending;
+use crate::broker::memory::Use;
 use crate::broker::persist::{Fsync, StoreError, Ticket};
 use crate::broker::routing::{FilterMap, Subscription, Way};
 use crate::broker::streams::{
@@ -31,6 +33,7 @@ use crate::codec::Dialect;
 use crate::protocol::{ErrorCode, Limits, Refusal, Reply, Topic, TopicFilter};
 
 pub(super) use consume::Consuming;
+pub(super) use touched::Touched;
 
 /// The stream that keeps dead letters, and what it keeps.
 const DEAD: &str = "$dead";
@@ -76,7 +79,7 @@ pub(super) struct Streams {
     touched: Vec<u32>,
     /// What the next pongs of those wait for whom the dispatcher does not know yet: they have
     /// published, and asked for nothing.
-    pub(super) silent: HashMap<ClientId, Vec<Touched>>,
+    pub(super) silent: HashMap<ClientId, Touched>,
     /// The dead letter that is being published.
     burial: Option<Burial>,
     /// Topics that brokers share, with the places of their streams.
@@ -202,18 +205,6 @@ impl Streams {
     }
 }
 
-/// What a pong waits for: a stream, by its place, and what was handed to it since the pong before,
-/// from the first to the last.
-pub(super) type Touched = (u32, Reach, RangeInclusive<u64>);
-
-/// Notes the last thing that was handed to a stream.
-fn note(all: &mut Vec<Touched>, place: u32, reach: Reach, op: u64) {
-    match all.iter_mut().find(|touched| (touched.0, touched.1) == (place, reach)) {
-        Some((.., ops)) => *ops = *ops.start()..=op,
-        None => all.push((place, reach, op..=op)),
-    }
-}
-
 /// Why a stream of this name cannot be had.
 fn no_stream(name: &str) -> String {
     format!("there is no stream {name:?}; `babelmq stream ls` shows those that there are")
@@ -326,13 +317,14 @@ impl Dispatcher {
         };
         // Another stream may have the place later, and owes nothing to those who used this one.
         for touched in self.streams.silent.values_mut() {
-            touched.retain(|(touched, ..)| *touched != place);
+            touched.forget(place);
         }
         let mut left = Vec::new();
         for (slot, client) in self.slots.iter_mut().enumerate() {
             let Some(client) = client else { continue };
-            client.touched.retain(|(touched, ..)| *touched != place);
+            client.touched.forget(place);
             for consuming in client.consuming.extract_if(.., |consuming| consuming.is_of(place)) {
+                client.delivered += consuming.feed().delivered();
                 left.push((slot as Slot, client.token, consuming.end()));
             }
         }
@@ -394,7 +386,8 @@ impl Dispatcher {
                 // It has been told nothing so far, and asks later.
                 None => {
                     let silent = self.streams.silent.entry(client).or_default();
-                    note(silent, place, Reach::Messages, op);
+                    silent
+                        .note((place, Reach::Messages, op..=op), self.memory.of(Use::Connections));
                 }
             }
         }
@@ -404,18 +397,16 @@ impl Dispatcher {
     /// for all of it.
     fn touch(&mut self, slot: Slot, place: u32, reach: Reach, op: u64) {
         let Some(Some(client)) = self.slots.get_mut(slot as usize) else { return };
-        note(&mut client.touched, place, reach, op);
+        client.touched.note((place, reach, op..=op), self.memory.of(Use::Connections));
     }
 
     /// The ticket that a client's `pong` has to wait for.
     pub(super) fn pong_ticket_of(&mut self, slot: Slot) -> Option<Ticket> {
         let values = self.pong_ticket();
         let mut tickets = Vec::new();
-        if let Some(Some(client)) = self.slots.get_mut(slot as usize)
-            && !client.touched.is_empty()
-        {
+        if let Some(Some(client)) = self.slots.get_mut(slot as usize) {
             let waits_for_disk = self.streams.waits_for_disk();
-            for (place, touched, ops) in std::mem::take(&mut client.touched) {
+            for (place, touched, ops) in client.touched.take() {
                 let Some(stream) = self.streams.at(place) else { continue };
                 let waits = waits_for_disk || stream.is_shared();
                 let reach = if waits { touched } else { Reach::Written };
@@ -423,7 +414,8 @@ impl Dispatcher {
                     // What was given up is said once, and a connection of the broker's own
                     // protocol ends with that.
                     if !ticket.is_given_up() {
-                        client.touched.push((place, touched, ops));
+                        let share = self.memory.of(Use::Connections);
+                        client.touched.note((place, touched, ops), share);
                     }
                     tickets.push(ticket);
                 }

@@ -62,6 +62,8 @@ macro_rules! metrics {
             pub translated_in: [[AtomicU64; FORMATS]; FORMATS],
             /// Messages that clients of MQTT have sent, and that were sent to them, by their QoS.
             pub mqtt_by_qos: [[AtomicU64; QOS]; 2],
+            /// Messages of streams that were written for subscribers, by their formats.
+            pub streamed_in: [AtomicU64; FORMATS],
             /// Where the broker listens, and the connections there that are open.
             pub listeners: Vec<(String, AtomicU64)>,
         }
@@ -74,6 +76,7 @@ macro_rules! metrics {
                     $($timed: Histogram::new($bounds),)*
                     translated_in: Default::default(),
                     mqtt_by_qos: Default::default(),
+                    streamed_in: Default::default(),
                     listeners: Vec::new(),
                 }
             }
@@ -197,7 +200,7 @@ macro_rules! metrics {
         ];
 
         impl Counters {
-            /// Writes the counters into a snapshot of the dispatcher's.
+            /// Writes the counters into a snapshot of the dispatcher's, once.
             pub fn fill(&self, stats: &mut Stats) {
                 let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
                 $(stats.$session = read(&self.$session);)*
@@ -207,6 +210,11 @@ macro_rules! metrics {
                 });
                 stats.mqtt_by_qos =
                     self.mqtt_by_qos.each_ref().map(|parts| parts.each_ref().map(read));
+                // Writers read streams themselves; the dispatcher has counted all else.
+                for (parts, streamed) in stats.delivered_in.iter_mut().zip(&self.streamed_in) {
+                    *parts += read(streamed);
+                    stats.delivered += read(streamed);
+                }
                 let listeners = self.listeners.iter();
                 stats.listeners = listeners.map(|(url, open)| (url.clone(), read(open))).collect();
             }
@@ -302,8 +310,8 @@ metrics! {
         published: Counter, Messages, "babelmq_messages_published_total"
             by ["format"] published_by_format, "Messages published.";
         delivered: Counter, Messages, "babelmq_messages_delivered_total"
-            by ["format"] delivered_by_format, "Messages put into outboxes, counted for each \
-        subscriber.";
+            by ["format"] delivered_by_format, "Messages put into outboxes, and read from streams for \
+        their subscribers, counted for each subscriber.";
         snapshot_values: Counter, Values, "babelmq_snapshot_values_total",
             "Stored values sent to new subscribers.";
         slow_consumers: Counter, Connections, "babelmq_slow_consumers_total",

@@ -69,6 +69,13 @@ impl Counters {
     }
 }
 
+impl Counters {
+    /// Adds messages of a stream that were written for a subscriber.
+    pub fn add_streamed(&self, format: Format, messages: u64) {
+        self.streamed_in[format as usize].fetch_add(messages, Ordering::Relaxed);
+    }
+}
+
 /// Which way messages of MQTT go.
 #[derive(Clone, Copy, Debug)]
 pub enum MqttWay {

@@ -66,6 +66,8 @@ pub struct Feed {
     /// thread said last.
     window: AtomicU64,
     outstanding: AtomicU64,
+    /// Messages that its writer has written.
+    delivered: AtomicU64,
     due: Mutex<Dues>,
 }
 
@@ -88,6 +90,8 @@ pub struct Place {
     pub cursor: Box<dyn Cursor>,
     /// What stands in a delivery beside topic and payload.
     pub fields: KeptFields,
+    /// Messages that were written and are not counted yet.
+    pub written: u64,
 }
 
 /// What a feed begins with.
@@ -128,6 +132,7 @@ impl Feed {
             removed: AtomicBool::new(false),
             window: AtomicU64::new(0),
             outstanding: AtomicU64::new(0),
+            delivered: AtomicU64::new(0),
             due: Mutex::new(Dues {
                 waiting: VecDeque::new(),
                 follows: None,
@@ -151,6 +156,16 @@ impl Feed {
     /// Says how many messages its member has.
     pub(in crate::broker) fn set_outstanding(&self, messages: u64) {
         self.outstanding.store(messages, Ordering::Relaxed);
+    }
+
+    /// Counts messages that its writer has written.
+    pub fn count(&self, messages: u64) {
+        self.delivered.fetch_add(messages, Ordering::Relaxed);
+    }
+
+    /// How many messages its writer has written.
+    pub(in crate::broker) fn delivered(&self) -> u64 {
+        self.delivered.load(Ordering::Relaxed)
     }
 
     /// What whoever administrates the broker is told of it.
@@ -253,7 +268,8 @@ impl Feed {
         let mut place = due.place.take().unwrap_or_else(|| {
             let cursor = self.reader.cursor(next.from);
             let (format, consumer) = (self.dialect.format(), self.consumer.as_deref());
-            Box::new(Place { cursor, fields: KeptFields::new(format, &self.stream, consumer) })
+            let fields = KeptFields::new(format, &self.stream, consumer);
+            Box::new(Place { cursor, fields, written: 0 })
         });
         if place.cursor.seq() != next.from {
             place.cursor.seek(next.from);

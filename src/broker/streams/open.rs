@@ -92,3 +92,71 @@ fn recent_ids(reader: &dyn LogReader, account: &Account) -> Result<RecentIds, St
     })?;
     Ok(ids)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::super::log::Cursor;
+    use super::*;
+    use crate::codec::Share;
+    use crate::protocol::{TopicFilter, TopicName};
+
+    /// A log that is asked for ids alone, and notes since when.
+    #[derive(Debug, Default)]
+    struct Asked(Mutex<Vec<u64>>);
+
+    impl LogReader for Asked {
+        fn first(&self) -> u64 {
+            1
+        }
+
+        fn next(&self) -> u64 {
+            1
+        }
+
+        fn bytes(&self) -> u64 {
+            0
+        }
+
+        fn cursor(&self, _: u64) -> Box<dyn Cursor> {
+            panic!("nobody reads it")
+        }
+
+        fn at_time(&self, _: u64) -> Result<u64, StoreError> {
+            Ok(1)
+        }
+
+        fn ids_since(
+            &self,
+            time: u64,
+            most: usize,
+            take: &mut dyn FnMut(&str),
+        ) -> Result<(), StoreError> {
+            assert_eq!(most, MOST);
+            self.0.lock().unwrap().push(time);
+            take("a");
+            Ok(())
+        }
+
+        fn last_of_topic(&self, _: TopicName<'_>, _: usize) -> Result<Vec<u64>, StoreError> {
+            Ok(Vec::new())
+        }
+
+        fn last_of_each(&self, _: &TopicFilter) -> Result<Vec<u64>, StoreError> {
+            Ok(Vec::new())
+        }
+    }
+
+    #[test]
+    fn ids_are_known_after_a_start_for_as_long_as_before() {
+        let asked = Asked::default();
+        let before = wall_clock();
+        let mut ids = recent_ids(&asked, &Share::new(1 << 20).account()).unwrap();
+        let after = wall_clock();
+        let since = asked.0.lock().unwrap()[0];
+        let two_minutes = 120_000;
+        assert!((before - two_minutes..=after - two_minutes).contains(&since), "{since}");
+        assert!(ids.knows("a", Instant::now()) && !ids.knows("b", Instant::now()));
+    }
+}

@@ -1,5 +1,8 @@
 //! How far a stream's threads are: what the dispatcher, sessions and writers may know of them.
 
+#[cfg(all(test, shuttle))]
+mod model;
+
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::sync::Arc;

@@ -40,6 +40,8 @@ pub(crate) use system::*;
 mod channel;
 #[cfg(shuttle)]
 mod clock;
+#[cfg(all(test, shuttle))]
+pub(crate) mod explore;
 #[cfg(shuttle)]
 mod lock;
 #[cfg(shuttle)]

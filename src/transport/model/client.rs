@@ -22,6 +22,8 @@ pub(super) enum Line {
         number: u64,
         attempt: u64,
     },
+    /// A dead letter, of the message with this number.
+    Letter(u64),
     /// Something was done.
     Done,
     Subscribed,
@@ -211,6 +213,9 @@ fn line(body: &[u8]) -> Line {
     let frame: Value = serde_json::from_slice(body).unwrap();
     let text = |name: &str| frame[name].as_str().unwrap().to_owned();
     match frame["command"].as_str().unwrap() {
+        "publish" if frame["message"]["reason"].is_string() => {
+            Line::Letter(frame["message"]["seq"].as_u64().unwrap())
+        }
         "publish" if frame["seq"].is_u64() => Line::Kept {
             seq: frame["seq"].as_u64().unwrap(),
             number: frame["message"].as_u64().unwrap(),

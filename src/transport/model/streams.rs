@@ -23,9 +23,9 @@ const TOPICS: [&str; 2] = ["t/a", "t/b"];
 const ROUNDS: u64 = 2;
 const PUBLISHED: u64 = 4;
 /// A second: those that wait so long, or longer, for a stream do it for what may never come.
-const SECOND: Duration = Duration::from_secs(1);
+pub(super) const SECOND: Duration = Duration::from_secs(1);
 
-fn start(disk: &Disk, fsync: Fsync) -> BrokerHandle {
+pub(super) fn start(disk: &Disk, fsync: Fsync) -> BrokerHandle {
     net::set_text(Text::Plain);
     let stream = StreamDefinition::new(STREAM, filter("t/#")).unwrap();
     let config = config(2 * GRACE).streams([stream]).fsync(fsync);
@@ -110,6 +110,8 @@ fn what_a_pong_confirms_is_there() {
 
 /// The acknowledgements that a pong has confirmed.
 type Confirmed = Arc<Mutex<BTreeSet<u64>>>;
+/// What a cut of power has left, and the acknowledgements that were confirmed before it.
+type Cut = Arc<Mutex<Option<(Disk, BTreeSet<u64>)>>>;
 
 /// A member of a consumer, and what it is to do.
 struct Member {
@@ -120,6 +122,8 @@ struct Member {
     window: u64,
     order: &'static str,
     confirmed: Confirmed,
+    /// Where the power is cut as soon as a pong has come.
+    cut: Option<Cut>,
     /// Who is told what it has acknowledged.
     done: Sender<u64>,
 }
@@ -127,7 +131,7 @@ struct Member {
 impl Member {
     /// Consumes until the connection ends. Returns the messages that it was given, by their place,
     /// and at which attempt.
-    fn consume(self) -> Vec<(u64, u64)> {
+    fn consume(mut self) -> Vec<(u64, u64)> {
         let mut client = Client::connect();
         join(&mut client, self.window, self.order);
         let (mut given, mut said) = (Vec::new(), Vec::new());
@@ -148,7 +152,16 @@ impl Member {
                     let _ = self.done.send(seq);
                 }
                 // Of what was said since the ping nothing is known.
-                Line::Pong => self.confirmed.lock().unwrap().extend(said.drain(..1)),
+                Line::Pong => {
+                    let sure = {
+                        let mut confirmed = self.confirmed.lock().unwrap();
+                        confirmed.extend(said.drain(..1));
+                        confirmed.clone()
+                    };
+                    if let Some(cut) = self.cut.take_if(|_| one_in(2)) {
+                        *cut.lock().unwrap() = Some((self.disk.after_a_cut(), sure));
+                    }
+                }
                 Line::Subscribed => {}
                 other => panic!("{other:?}"),
             }
@@ -157,7 +170,7 @@ impl Member {
     }
 }
 
-fn join(client: &mut Client, window: u64, order: &str) {
+pub(super) fn join(client: &mut Client, window: u64, order: &str) {
     // However long anything takes, nothing comes again for that.
     client.subscribe(
         "t/#",
@@ -179,6 +192,7 @@ fn messages_are_shared_by_members() {
         let (one_leaves, window) = (one_in(2), 1 + any(2));
         let order = if one_in(2) { "topic" } else { "none" };
         let confirmed = Confirmed::default();
+        let cut = (fsync == Fsync::Always && one_in(2)).then(Cut::default);
         let members = [false, one_leaves].map(|leaves| {
             let member = Member {
                 disk: disk.clone(),
@@ -187,6 +201,7 @@ fn messages_are_shared_by_members() {
                 window,
                 order,
                 confirmed: confirmed.clone(),
+                cut: cut.clone(),
                 done: done.clone(),
             };
             thread::spawn(move || member.consume())
@@ -201,9 +216,6 @@ fn messages_are_shared_by_members() {
             // Nobody but the members knows where it ends.
             missing.remove(&settled.recv().unwrap());
         }
-        // What was confirmed when the power is cut outlives it.
-        let sure = confirmed.lock().unwrap().clone();
-        let cut = (fsync == Fsync::Always && one_in(4)).then(|| disk.after_a_cut());
         drop(producer);
         stop(broker);
         let given = members.map(|member| member.join().unwrap());
@@ -214,9 +226,12 @@ fn messages_are_shared_by_members() {
             assert!(given.iter().all(|given| given.is_sorted_by(|one, other| one.0 < other.0)));
             assert!(given.iter().flatten().all(|(_, attempt)| *attempt == 1), "{given:?}");
         }
-        if one_in(4) {
-            let sure = if cut.is_some() { sure } else { confirmed.lock().unwrap().clone() };
-            comes_again(&cut.unwrap_or(disk), &sure);
+        // What was confirmed when the power is cut outlives it.
+        let cut = cut.and_then(|cut| cut.lock().unwrap().take());
+        if let Some((disk, sure)) = cut {
+            comes_again(&disk, &sure);
+        } else if one_in(4) {
+            comes_again(&disk, &confirmed.lock().unwrap());
         }
     });
 }

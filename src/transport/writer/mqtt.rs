@@ -213,7 +213,7 @@ impl Writer {
             Ok(_) => talk.lock().put_again(None, paid, &mut self.gathered),
             Err(error) => {
                 self.cannot_read(talk, &feed, &error);
-                PutKept::Done
+                PutKept::LeftOut
             }
         };
         self.again = Some((feed, cursor));
@@ -242,23 +242,24 @@ impl Writer {
         }
     }
 
-    /// Adds a message of a stream. Returns whether that need not wait for the client.
+    /// Adds a message of a stream. Returns whether it is written now, or is not to be; `None` where
+    /// the client has to answer first.
     pub(super) fn gather_kept(
         &mut self,
         talk: &Mutex<Talk>,
         feed: &Arc<Feed>,
         record: &Record<'_>,
         attempt: u32,
-    ) -> io::Result<bool> {
+    ) -> io::Result<Option<bool>> {
         let mut paid = 0;
         loop {
             let put = talk.lock().deliver_kept(feed, (record, attempt), paid, &mut self.gathered);
             match put {
-                PutKept::Done => {
+                PutKept::Written | PutKept::LeftOut => {
                     self.flush_enough()?;
-                    return Ok(true);
+                    return Ok(Some(put == PutKept::Written));
                 }
-                PutKept::NoRoom => return Ok(false),
+                PutKept::NoRoom => return Ok(None),
                 PutKept::Claim(bytes) => {
                     self.make_room(bytes)?;
                     paid = bytes;

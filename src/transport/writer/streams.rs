@@ -51,6 +51,9 @@ impl Writer {
         let mut room = TOGETHER;
         while let Some((due, mut place)) = feed.take() {
             let left = self.gather_due(feed, due, &mut place, &mut room)?;
+            let written = std::mem::take(&mut place.written);
+            feed.count(written);
+            self.counters.add_streamed(feed.dialect.format(), written);
             match left {
                 Left::Done => feed.put_back(place, None),
                 Left::Enough(from) => {
@@ -104,7 +107,7 @@ impl Writer {
         place: &mut Place,
         room: &mut usize,
     ) -> io::Result<Left> {
-        let Place { cursor, fields } = place;
+        let Place { cursor, fields, written } = place;
         loop {
             let seq = cursor.seq();
             if seq > due.to || feed.has_ended() || self.inbox.is_overflowed() {
@@ -133,14 +136,16 @@ impl Writer {
                         continue;
                     }
                     if let Some(talk) = self.talk.clone() {
-                        if !self.gather_kept(&talk, feed, &record, due.attempt)? {
-                            return Ok(Left::Held(record.seq));
+                        match self.gather_kept(&talk, feed, &record, due.attempt)? {
+                            None => return Ok(Left::Held(record.seq)),
+                            Some(is_written) => *written += u64::from(is_written),
                         }
                         continue;
                     }
                     fields.set(record.seq, record.time, due.attempt);
                     let (topic, frame) = (record.topic.as_str(), Frame::Kept(fields));
                     self.gather_payload(record.payload, topic, feed.dialect, frame)?;
+                    *written += 1;
                     self.flush_enough()?;
                 }
                 Ok(Some(Found::Damage(damage))) => {

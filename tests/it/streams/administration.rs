@@ -96,6 +96,26 @@ fn consumers_are_shown_reset_and_removed() {
 }
 
 #[test]
+fn what_is_deleted_is_waited_for_by_nobody_and_hides_nothing() {
+    let broker = start("deleted");
+    let mut admin = Json::connect(&broker);
+    admin.publish("orders/a", 1..6);
+    let mut before = Json::connect(&broker);
+    before.consume("orders", "before", r#","start":"all","window":1"#);
+    assert_eq!(before.delivery().0, 1);
+    for seq in [2, 4] {
+        let delete = format!(r#"{{"command":"delete","stream":"orders","seq":{seq}}}"#);
+        admin.ask(&delete).says(&[("command", "done"), ("stream", "orders")]);
+    }
+    let consumers = admin.list(r#"{"command":"consumers","stream":"orders"}"#);
+    assert_eq!(consumers[0]["pending"], 3, "nobody has looked at the deleted ones");
+    // One that looks at each message passes over them, and over nothing else.
+    let mut narrow = Json::connect(&broker);
+    narrow.consume("orders/a", "narrow", r#","start":"all""#);
+    assert_eq!(narrow.seqs(3), [1, 3, 5]);
+}
+
+#[test]
 fn what_cannot_be_done_is_refused_and_says_why() {
     let broker = start("refused");
     let mut client = Json::connect(&broker);

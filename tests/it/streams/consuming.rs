@@ -295,3 +295,22 @@ fn a_cancel_may_name_the_consumer_or_the_stream_that_it_means() {
     let refused = r#"{"command":"cancel","topic":"orders","consumer":"a b"}"#;
     client.ask(refused).refuses("invalid-field", false);
 }
+
+/// What a member is due together is more than its writer reads in one turn.
+#[test]
+fn a_member_gets_all_of_what_is_long() {
+    let broker = start("long");
+    let mut producer = Json::connect(&broker);
+    let long = "x".repeat(60_000);
+    for number in 1..=20 {
+        let body = format!(
+            r#"{{"command":"publish","topic":"orders/{number}","retain":false,"message":"{long}"}}"#
+        );
+        producer.send(&body);
+    }
+    producer.client.is_quiet();
+    let mut consumer = Json::connect(&broker);
+    consumer.consume("orders", "billing", r#","start":"all""#);
+    let seqs: Vec<String> = (1..=20).map(|_| consumer.client.next().field("seq")).collect();
+    assert_eq!(seqs, (1..=20).map(|seq: u64| seq.to_string()).collect::<Vec<_>>());
+}

@@ -1,6 +1,10 @@
 //! Reading a stream without acknowledgements, and a topic's last messages.
 
+use babelmq::Format;
+use babelmq::broker::{Number, Samples};
+
 use super::{Json, start};
+use crate::support::process::until;
 
 #[test]
 fn a_follower_reads_what_is_kept_and_goes_on_live() {
@@ -81,4 +85,49 @@ fn a_topics_last_messages_are_given() {
     let none = client.ask(r#"{"command":"get","topic":"orders/c","last":2}"#);
     none.says(&[("command", "values"), ("topic", "orders/c"), ("count", "0")]);
     client.ask(r#"{"command":"get","topic":"weather","last":2}"#).refuses("no-stream", false);
+}
+
+#[test]
+fn what_is_read_from_streams_counts_as_delivered() {
+    let broker = start("delivered");
+    let mut producer = Json::connect(&broker);
+    producer.publish("orders/a", 0..3);
+    let (mut follower, mut consumer) = (Json::connect(&broker), Json::connect(&broker));
+    follower.subscribe("orders", r#""start":"all""#);
+    consumer.consume("orders", "billing", r#","start":"all""#);
+    producer.publish("orders/b", [3]);
+    assert_eq!((follower.seqs(4), consumer.seqs(4)), (vec![1, 2, 3, 4], vec![1, 2, 3, 4]));
+    // What is asked for is no delivery.
+    producer.send(r#"{"command":"get","topic":"orders/a","last":2}"#);
+    producer.client.flush(Format::Json);
+    let (mut in_json, mut by_client) = (0, 0);
+    // A writer counts what it has gathered, and that may have been written already.
+    until("all are counted", || {
+        let stats = broker.stats();
+        let (_, samples) = stats
+            .samples()
+            .find(|(metric, _)| metric.prometheus == "babelmq_messages_delivered_total")
+            .unwrap();
+        in_json = match samples {
+            Samples::Numbers(of_formats) => match of_formats[0].number {
+                Number::Whole(number) => number,
+                other => panic!("{other:?}"),
+            },
+            other => panic!("{other:?}"),
+        };
+        by_client = delivered(&mut producer);
+        (stats.delivered, in_json, by_client) == (8, 8, 8)
+    });
+    // They stay counted when the subscription is over.
+    consumer.ask(r#"{"command":"cancel","topic":"orders","consumer":"billing"}"#);
+    consumer.subscribe("elsewhere", r#""cleared":true"#);
+    assert_eq!(delivered(&mut producer), 8);
+}
+
+/// What the broker says that its subscribers were given.
+fn delivered(client: &mut Json) -> u64 {
+    let stats: serde_json::Value =
+        serde_json::from_str(&client.ask(r#"{"command":"stats"}"#).message()).unwrap();
+    let subscribers = stats["subscribers"].as_array().unwrap();
+    subscribers.iter().map(|one| one["delivered"].as_u64().unwrap()).sum()
 }

@@ -15,6 +15,7 @@ mod forgetful;
 mod kills;
 mod many;
 mod mqtt_churn;
+mod mqtt_lost;
 mod mqtt_sessions;
 mod publishing;
 mod sharing;

@@ -11,29 +11,29 @@ use crate::support::mqtt::{Hello, Mqtt, V3_1_1, V5, packet, text};
 use crate::support::process::until;
 
 /// A broker that speaks MQTT and has the usual stream.
-fn start(folder: &Path) -> BrokerHandle {
+pub(super) fn start(folder: &Path) -> BrokerHandle {
     let urls = ["127.0.0.1:0", "mqtt://127.0.0.1:0"].map(|url| url.parse::<ListenUrl>().unwrap());
     start_with(folder, config().listeners(urls).streams(vec![orders()]))
 }
 
-fn staying(client: &str) -> Hello<'_> {
+pub(super) fn staying(client: &str) -> Hello<'_> {
     Hello::new(V5, client).staying()
 }
 
-fn back(broker: &BrokerHandle, hello: &Hello<'_>) -> Mqtt {
+pub(super) fn back(broker: &BrokerHandle, hello: &Hello<'_>) -> Mqtt {
     let (mqtt, is_present) = Mqtt::hello(broker, hello);
     assert!(is_present, "the session is there");
     mqtt
 }
 
-fn fresh(broker: &BrokerHandle, hello: &Hello<'_>) -> Mqtt {
+pub(super) fn fresh(broker: &BrokerHandle, hello: &Hello<'_>) -> Mqtt {
     let (mqtt, is_present) = Mqtt::hello(broker, hello);
     assert!(!is_present, "there is no session");
     mqtt
 }
 
 /// Publishes with QoS 1, and waits for the answers.
-fn publish(broker: &BrokerHandle, topic: &str, payloads: &[&str]) {
+pub(super) fn publish(broker: &BrokerHandle, topic: &str, payloads: &[&str]) {
     let mut mqtt = Mqtt::connect(broker, V3_1_1, "publisher");
     for payload in payloads {
         mqtt.publish(topic, payload.as_bytes(), 1, false, 1);
@@ -44,7 +44,7 @@ fn publish(broker: &BrokerHandle, topic: &str, payloads: &[&str]) {
 
 /// The next messages, which are acknowledged.
 #[track_caller]
-fn take(mqtt: &mut Mqtt, payloads: &[&str]) {
+pub(super) fn take(mqtt: &mut Mqtt, payloads: &[&str]) {
     for payload in payloads {
         let message = mqtt.message();
         assert_eq!(String::from_utf8_lossy(&message.payload), *payload);
@@ -55,7 +55,7 @@ fn take(mqtt: &mut Mqtt, payloads: &[&str]) {
 }
 
 /// The names of the consumers that there are.
-fn consumers(broker: &BrokerHandle) -> Vec<String> {
+pub(super) fn consumers(broker: &BrokerHandle) -> Vec<String> {
     let listed = Json::connect(broker).list(r#"{"command":"consumers"}"#);
     listed.iter().map(|one| one["consumer"].as_str().unwrap().to_owned()).collect()
 }
@@ -64,6 +64,16 @@ fn consumers(broker: &BrokerHandle) -> Vec<String> {
 fn written(broker: &BrokerHandle) -> usize {
     let listed = Json::connect(broker).ask(r#"{"command":"list","topic":"$mqtt/sessions"}"#);
     serde_json::from_str::<Vec<String>>(&listed.field("topics")).unwrap().len()
+}
+
+#[test]
+fn what_a_session_is_sent_from_a_stream_counts_as_delivered() {
+    let broker = start(&scratch("mqtt-delivered"));
+    let mut mqtt = fresh(&broker, &staying("sensor"));
+    assert_eq!(mqtt.subscribe("orders/#", 1), 1);
+    publish(&broker, "orders/1", &["a", "b"]);
+    take(&mut mqtt, &["a", "b"]);
+    until("both are counted", || broker.stats().delivered == 2);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What publishers are promised.
 
-use super::{Json, orders, scratch, start, start_in};
+use super::{Json, orders, scratch, start, start_in, stream};
 use crate::support::publish;
 
 #[test]
@@ -37,6 +37,29 @@ fn the_same_id_is_stored_once() {
     let read: Vec<_> = (0..3).map(|_| reader.delivery()).collect();
     assert_eq!(read, [(1, 1, 1), (2, 3, 1), (3, 8, 1)]);
     reader.client.is_quiet();
+}
+
+/// An id is a stream's: the same in another one is another message, in one read as well.
+#[test]
+fn the_same_id_is_stored_in_each_stream() {
+    let streams = [orders(), stream("bills", "bills/#")];
+    let broker = start_in(&scratch("ids-of-two"), &streams);
+    let mut client = Json::connect(&broker);
+    let frame = |topic: &str, number: i64| {
+        let body =
+            format!(r#"{{"command":"publish","topic":"{topic}","id":"1","message":{number}}}"#);
+        crate::support::frame(0, body.as_bytes())
+    };
+    let together = [("orders/a", 1), ("bills/a", 2), ("orders/b", 3), ("bills/b", 4)];
+    let frames = together.map(|(topic, number)| frame(topic, number)).concat();
+    client.client.send_raw(&frames);
+    client.client.is_quiet();
+    for (name, number) in [("orders", 1), ("bills", 2)] {
+        let mut reader = Json::connect(&broker);
+        reader.subscribe(name, r#""start":"all""#);
+        assert_eq!(reader.delivery(), (1, number, 1));
+        reader.client.is_quiet();
+    }
 }
 
 #[test]

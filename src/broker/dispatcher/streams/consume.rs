@@ -116,7 +116,9 @@ impl Dispatcher {
         let consumer = wanted.consumer.as_deref().map(checked).transpose()?;
         let max = self.max_subscriptions;
         let Some(Some(client)) = self.slots.get_mut(slot as usize) else { return Ok(scope) };
-        client.consuming.retain(|consuming| !consuming.feed.has_ended());
+        for ended in client.consuming.extract_if(.., |consuming| consuming.feed.has_ended()) {
+            client.delivered += ended.feed.delivered();
+        }
         let takes_a_place = |it: &Consuming| {
             it.place == place && it.feed.filter == *filter && it.feed.consumer == consumer
         };
@@ -197,10 +199,9 @@ impl Dispatcher {
         if client.consuming.is_empty() {
             return;
         }
-        let (left, stay) = std::mem::take(&mut client.consuming)
-            .into_iter()
-            .partition(|consuming| is_meant(&consuming.feed));
-        client.consuming = stay;
+        let left = client.consuming.extract_if(.., |consuming| is_meant(&consuming.feed));
+        let left: Vec<Consuming> = left.collect();
+        client.delivered += left.iter().map(|consuming| consuming.feed.delivered()).sum::<u64>();
         self.end_consuming(left);
     }
 

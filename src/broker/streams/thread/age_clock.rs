@@ -103,6 +103,13 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_that_has_come_back_is_doubted_anew_when_it_jumps_again() {
+        let right = |seconds: u64| 100 * DAY + seconds * 1_000;
+        let judged = judged(&[(1, 465 * DAY), (2, right(2)), (3_700, 465 * DAY)]);
+        assert_eq!(judged, [right(1), right(2), right(3_700)]);
+    }
+
+    #[test]
     fn a_clock_that_is_set_back_is_believed_and_its_way_forward_is_not() {
         let judged = judged(&[(1, 99 * DAY), (2, 100 * DAY), (3, 99 * DAY + 2_000)]);
         assert_eq!(judged, [99 * DAY, 99 * DAY + 1_000, 99 * DAY + 2_000]);

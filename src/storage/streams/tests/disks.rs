@@ -212,6 +212,30 @@ fn a_batch_for_which_there_is_no_room_is_refused_as_a_whole_and_goes_in_later() 
     assert_eq!(contents(&*log.reader).0.len(), 64);
 }
 
+/// Messages of a batch that was refused stand behind its first one, and are whole: one that is
+/// shorter than that comes in its place.
+#[test]
+fn nothing_of_a_batch_that_was_refused_turns_up_behind_what_comes_next() {
+    let world = World::default();
+    let mut log = open(&world).unwrap();
+    append(&mut log, &[1]).unwrap();
+    world.0.lock().room = Some(1_200);
+    let (long, short) = (8, 9);
+    let numbers: Vec<u64> = (long..long + 20).collect();
+    append(&mut log, &numbers).unwrap_err();
+    world.0.lock().room = None;
+    append(&mut log, &[short]).unwrap();
+    let filter = TopicFilter::parse("#").unwrap();
+    let contents_and_last = |log: &Log| {
+        let numbers: Vec<u64> = contents(&*log.reader).0.into_values().collect();
+        (numbers, log.reader.last_of_each(&filter).unwrap())
+    };
+    let expected = (vec![1, short], vec![1, 2]);
+    assert_eq!(contents_and_last(&log), expected);
+    drop(log);
+    assert_eq!(contents_and_last(&open(&world).unwrap()), expected);
+}
+
 #[test]
 fn a_disk_that_cannot_be_written_is_named() {
     let world = World::default();
@@ -238,6 +262,47 @@ fn what_a_failed_synchronisation_has_forgotten_is_written_again() {
     log.sync.sync().unwrap();
     let after = world.after_a_cut(&mut random(1));
     assert_eq!(contents(&*open(&after).unwrap().reader).0.len(), 4);
+}
+
+/// The same where nothing more was written since: what could not be made last is not forgotten.
+#[test]
+fn what_could_not_be_synchronised_is_tried_again_though_nothing_more_is_written() {
+    let world = World::default();
+    let mut log = open(&world).unwrap();
+    log.sync.sync().unwrap();
+    append(&mut log, &[1, 2, 3]).unwrap();
+    world.0.lock().forgets_once = true;
+    assert!(log.sync.sync_messages().is_err());
+    log.sync.sync_messages().unwrap();
+    log.writer.note(&[b"note"]).unwrap();
+    world.0.lock().forgets_once = true;
+    assert!(log.sync.sync().is_err());
+    log.sync.sync().unwrap();
+    for seed in 1..9 {
+        let log = open(&world.after_a_cut(&mut random(seed))).unwrap();
+        assert_eq!(contents(&*log.reader).0.len(), 3);
+        assert_eq!(log.notes, [b"note"]);
+    }
+}
+
+#[test]
+fn what_was_deleted_stays_so_after_a_power_cut_when_that_was_synchronised() {
+    let world = World::default();
+    let mut log = open(&world).unwrap();
+    append(&mut log, &[1, 2, 3, 4, 5, 6]).unwrap();
+    for seq in [2, 4, 6] {
+        assert!(log.writer.delete(seq).unwrap());
+    }
+    log.sync.sync().unwrap();
+    for seed in 1..9 {
+        let log = open(&world.after_a_cut(&mut random(seed))).unwrap();
+        let mut cursor = log.reader.cursor(1);
+        let left = std::iter::from_fn(|| match cursor.read().unwrap()? {
+            Found::Record(record) => Some(record.seq),
+            Found::Damage(damage) => panic!("{damage:?}"),
+        });
+        assert_eq!(left.collect::<Vec<_>>(), [1, 3, 5]);
+    }
 }
 
 #[test]

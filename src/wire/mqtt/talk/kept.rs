@@ -16,8 +16,10 @@ use crate::wire::write_batch::WriteBatch;
 /// What became of a message that was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PutKept {
-    /// It is written, or need not be.
-    Done,
+    /// It is written.
+    Written,
+    /// It need not be, or cannot be.
+    LeftOut,
     /// The client has to answer first.
     NoRoom,
     /// It takes so much memory.
@@ -35,17 +37,17 @@ impl Talk {
         gathered: &mut WriteBatch,
     ) -> PutKept {
         let style = self.style;
-        let Some(granted) = self.grants.of_stream(&feed.filter) else { return PutKept::Done };
+        let Some(granted) = self.grants.of_stream(&feed.filter) else { return PutKept::LeftOut };
         let qos = granted.qos.min(record.payload.qos().unwrap_or(Qos::ExactlyOnce));
         let identifiers: Box<[u32]> = granted.identifier.into_iter().collect();
         // Its consumer may begin anew several times before something new comes.
         let sent_before = self.sent_before.get(&feed.consumer);
         if attempt > 1 && sent_before.is_some_and(|sent| sent.contains(&record.seq)) {
-            return PutKept::Done;
+            return PutKept::LeftOut;
         }
         if style.expiry_left(record.payload) == Some(0) {
             feed.ack(record.seq);
-            return PutKept::Done;
+            return PutKept::LeftOut;
         }
         if self.end.is_some() || qos != Qos::AtMostOnce && !self.has_room() {
             self.feeds_wait = true;
@@ -78,8 +80,9 @@ impl Talk {
             // One that is too long counts as one that has arrived (MQTT 5, 3.1.2.11.4).
             _ => feed.ack(record.seq),
         }
+        let put_kept = if put.is_ok() { PutKept::Written } else { PutKept::LeftOut };
         self.note(qos, put);
-        PutKept::Done
+        put_kept
     }
 
     /// Notes what is on its way, now that its consumers begin anew: to them it is due again, and to
@@ -136,11 +139,11 @@ impl Talk {
         paid: usize,
         gathered: &mut WriteBatch,
     ) -> PutKept {
-        let Some(owed) = self.owed.take() else { return PutKept::Done };
+        let Some(owed) = self.owed.take() else { return PutKept::LeftOut };
         let Some(record) = record else {
             let message = owed.id.and_then(|id| self.outgoing.give_up(id));
             gathered.charges.extend(message.and_then(Message::let_go));
-            return PutKept::Done;
+            return PutKept::LeftOut;
         };
         match self.style.put_record(record, owed.around(true), paid, gathered) {
             Err(NotWritten::NeedsMemory(bytes)) => {
@@ -149,7 +152,7 @@ impl Talk {
             }
             put => self.note_again(&owed, put, gathered),
         }
-        PutKept::Done
+        PutKept::Written
     }
 
     /// A stream cannot be read now: the connection ends, and nothing is acknowledged for that.

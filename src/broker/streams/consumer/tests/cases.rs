@@ -119,11 +119,14 @@ fn times_that_mean_nothing_any_more_are_forgotten() {
     let mut consumer = blind(settings());
     consumer.join(MemberId(0), 256);
     assign(&mut consumer, 0, 257);
+    assert!(consumer.nak(256, Some(Duration::from_secs(3600)), 0));
     for now in 0..100_000 {
-        assert!(consumer.touch(1 + now % 256, now));
+        assert!(consumer.touch(1 + now % 255, now));
     }
     assert!(consumer.timers.len() < 1024, "{} times", consumer.timers.len());
     assert!(consumer.memory() < 200_000, "{} bytes", consumer.memory());
+    (1..256).for_each(|seq| assert!(consumer.ack(seq)));
+    assert_eq!(consumer.next_due(), Some(3_600_000), "what waits is not forgotten with them");
 }
 
 /// A log in which one topic is in the way of others.

@@ -18,6 +18,9 @@ impl Pair {
         self.taken.retain(|(length, _)| *length <= left);
         let (length, before) = self.taken.last().unwrap().clone();
         let is_whole = length == left;
+        if is_whole {
+            assert_eq!(*self.real.settings(), before.settings, "what was noted last");
+        }
         for seq in self.first..self.model.end {
             let then = before.entries.get(&seq);
             let now = self.model.entries[&seq];

@@ -63,6 +63,19 @@ fn many_acks_are_few_bytes() {
     assert_eq!(taken(&mut consumer), [[1, 4, 1, 0xdf, 0xd4, 3]]);
 }
 
+/// They are written when they are as many as are gathered at most, and not forgotten.
+#[test]
+fn acks_that_lie_apart_are_all_noted_however_many() {
+    const ALL: u64 = 150_000;
+    let mut consumer = Consumer::new(ConsumerSettings::new(TopicFilter::parse("#").unwrap()), 1);
+    consumer.set_covers_all(true);
+    consumer.join(MemberId(0), u32::MAX);
+    consumer.assign(0, ALL + 1, &mut Blind, ALL as usize, &mut Vec::new());
+    (1..=ALL).step_by(2).for_each(|seq| assert!(consumer.ack(seq)));
+    let restored = restore(&taken(&mut consumer), ALL + 1).unwrap().unwrap();
+    assert_eq!(restored.report(ALL + 1).pending, ALL / 2);
+}
+
 #[test]
 fn a_retry_is_noted_behind_the_ack_that_it_undoes() {
     let mut consumer = Consumer::new(ConsumerSettings::new(TopicFilter::parse("#").unwrap()), 1);

@@ -237,6 +237,8 @@ fn a_stream_whose_disk_hangs_holds_up_no_scrape_and_is_named() {
     assert!(!told.contains("_consumers{stream=\"orders\"}"), "nobody knows: {told}");
     let consumers = get(&broker, "/api/v1/consumers");
     assert!(consumers.ends_with(r#"{"consumers":[],"silent":["orders"]}"#), "{consumers}");
+    let why = is_ready(&broker).unwrap_err();
+    assert!(why.contains("the disk has not taken what was stored for too long"), "{why}");
     disk.turn(Mood::Takes);
     until_told(&broker, "/metrics", "_state{stream=\"orders\",state=\"ok\"} 1\n");
 }
