@@ -163,6 +163,8 @@ impl Writer {
             let first = &records[0];
             put_mark(synced, first.seq, first.time, self.salt, &mut self.buffer);
         }
+        let (seq, time) = (records[0].seq, records[0].time);
+        let first = Place { seq, time, offset: end + self.buffer.len() as u64 };
         let mut written = Ok(());
         for record in records {
             let (seq, time) = (record.seq, record.time);
@@ -196,6 +198,7 @@ impl Writer {
             }
             return Err(error);
         }
+        index.appended(first);
         self.marked = self.marked.max(synced);
         let next = records[0].seq + records.len() as u64;
         self.shared.appended(&segment, &self.file, end, next);

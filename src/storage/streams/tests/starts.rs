@@ -180,3 +180,23 @@ fn ids_are_looked_for_where_there_are_some() {
         log = open(&world);
     }
 }
+
+/// Whoever waits for what comes next reads that alone.
+#[test]
+fn the_last_messages_are_found_without_those_before() {
+    let world = World::default();
+    let mut log = open(&world);
+    for seq in 1..=100 {
+        append(&mut log, 1, false);
+        let before = world.0.lock().read;
+        let mut cursor = log.reader.cursor(seq);
+        assert!(matches!(cursor.read(), Ok(Some(Found::Record(record))) if record.seq == seq));
+        let read = world.0.lock().read - before;
+        assert!(read < 2 * 250, "{read} bytes for message {seq}");
+    }
+    // A little before, and far before.
+    for seq in [90, 100, 84, 1, 50] {
+        let mut cursor = log.reader.cursor(seq);
+        assert!(matches!(cursor.read(), Ok(Some(Found::Record(record))) if record.seq == seq));
+    }
+}
