@@ -29,8 +29,8 @@ pub use consumer::{
 };
 pub(in crate::broker) use cover::covers;
 pub use definition::{StreamDefinition, check_name};
-pub(in crate::broker) use feed::NewFeed;
 pub use feed::{Due, Feed, Place};
+pub(in crate::broker) use feed::{NewFeed, RingsWriter};
 pub use letter::{DEAD_LETTERS, DeadMessage};
 pub use log::{Cursor, Damage, Found, Log, LogReader, LogSync, LogWriter, Record, StreamStore};
 pub(in crate::broker) use open::Opener;

@@ -18,6 +18,7 @@ mod mqtt_churn;
 mod mqtt_sessions;
 mod publishing;
 mod sharing;
+mod straight;
 mod trouble;
 
 use std::path::{Path, PathBuf};
