@@ -10,7 +10,7 @@ use std::cell::Cell;
 use std::panic::resume_unwind;
 use std::thread;
 
-use rustix::process::setpriority_process;
+use rustix::process::{getpriority_process, setpriority_process};
 
 /// Bytes from which on it takes long: about a hundred microseconds for most messages.
 const LONG: usize = 16 << 10;
@@ -18,6 +18,8 @@ const LONG: usize = 16 << 10;
 pub(super) const CROWD: usize = 64;
 /// The lowest priority that there is.
 const LOWEST: i32 = 19;
+/// How much lower the priority is of a thread that goes behind others.
+const BEHIND: i32 = 5;
 
 thread_local! {
     static HAS_GIVEN_WAY: Cell<bool> = const { Cell::new(false) };
@@ -29,6 +31,17 @@ pub(super) fn give_way(bytes: usize, is_crowded: bool) {
         // Of Linux's threads each has a priority of its own. Where it cannot be lowered, it stays
         // as it is.
         let _ = setpriority_process(None, LOWEST);
+    }
+}
+
+/// Lowers the priority of this thread a little, and with it that of those that it starts: where it
+/// and another want a processor at one moment, the other goes first.
+pub(super) fn go_behind() {
+    // Elsewhere threads have no priority of their own.
+    if cfg!(target_os = "linux")
+        && let Ok(now) = getpriority_process(None)
+    {
+        let _ = setpriority_process(None, (now + BEHIND).min(LOWEST));
     }
 }
 
@@ -53,14 +66,23 @@ pub(super) fn has_given_way() -> bool {
 
 #[cfg(test)]
 mod tests {
-    use rustix::process::getpriority_process;
-
     use super::*;
 
     #[test]
     fn what_takes_long_gives_way_and_whoever_waits_for_it_does_not() {
         let before = getpriority_process(None).unwrap();
         assert_eq!(at_lowest(|| getpriority_process(None).unwrap()), LOWEST);
+        assert_eq!(getpriority_process(None).unwrap(), before);
+    }
+
+    #[test]
+    fn a_thread_that_goes_behind_is_a_little_lower_and_no_other_is() {
+        let before = getpriority_process(None).unwrap();
+        let behind = thread::spawn(|| {
+            go_behind();
+            getpriority_process(None).unwrap()
+        });
+        assert_eq!(behind.join().unwrap(), (before + BEHIND).min(LOWEST));
         assert_eq!(getpriority_process(None).unwrap(), before);
     }
 

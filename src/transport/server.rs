@@ -20,6 +20,7 @@ use super::mqtt::{Sessions, restore, sys_topics};
 use super::net::Bound;
 use super::parked::{Attendant, Parked};
 use super::pool::Pool;
+use super::priority::go_behind;
 use super::shared::Shared;
 use super::threads;
 use super::turns;
@@ -361,8 +362,11 @@ impl Work {
             dispatcher.run(&dispatcher_events);
         })?);
         if let Some(store_writer) = store_writer {
-            threads.store_writer =
-                Some(threads::spawn("store".into(), move || store_writer.run())?);
+            threads.store_writer = Some(threads::spawn("store".into(), move || {
+                // Messages of streams are on their way at the same moment, and waited for more.
+                go_behind();
+                store_writer.run();
+            })?);
         }
         threads.attendant = Some({
             let shared = shared.clone();

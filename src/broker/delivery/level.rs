@@ -6,8 +6,9 @@
 
 use std::sync::atomic::Ordering;
 
+use crate::broker::client_id::ClientId;
 use crate::broker::delivery::{Delivery, Selection};
-use crate::broker::sync::{AtomicBool, AtomicUsize, Mutex, Wakeup};
+use crate::broker::sync::{AtomicBool, AtomicUsize, Mutex, Sender, Wakeup};
 use crate::codec::Account;
 
 /// Bytes of answers, and of messages that wait for it alone, that each connection may have whatever
@@ -150,6 +151,16 @@ impl Level {
     /// Answers that wait, and their bytes.
     pub(in crate::broker) fn answers(&self) -> (usize, usize) {
         (self.answers.load(Ordering::Relaxed), self.account.held())
+    }
+
+    /// Calls for a writer, where no thread waits.
+    pub(in crate::broker) fn call(&self, calls: Option<&(ClientId, Sender<ClientId>)>) {
+        if let Some((client, calls)) = calls
+            && self.turn.call()
+        {
+            // The threads that answer calls outlive every outbox.
+            let _ = calls.send(*client);
+        }
     }
 
     pub(in crate::broker) fn turn(&self) -> &Wakeup {

@@ -1,6 +1,7 @@
 //! The deliveries that the dispatcher hands to a writer through an outbox.
 
 mod backlog;
+mod bell;
 mod leftovers;
 mod level;
 mod mailbox;

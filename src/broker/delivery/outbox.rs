@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use crate::broker::client_id::ClientId;
+use crate::broker::delivery::bell::Bell;
 use crate::broker::delivery::level::{Charge, FLOOR, Level};
 use crate::broker::delivery::mailbox::Mailbox;
 use crate::broker::delivery::parcel::Parcel;
@@ -69,6 +70,8 @@ pub struct Outbox {
     limits: QueueLimits,
     /// Whom to call when something waits that no thread waits for.
     calls: Option<(ClientId, Sender<ClientId>)>,
+    /// The end that streams have; most outboxes have none.
+    bell: Option<Arc<Bell>>,
 }
 
 /// Whether an outbox has overflowed, for whoever reads from the connection.
@@ -154,6 +157,7 @@ pub fn outbox_with(limits: QueueLimits, answers: Account, queue: Account) -> (Ou
             level: level.clone(),
             limits,
             calls: None,
+            bell: None,
         },
         Inbox { receiver, level, wait: SpinWait::default(), is_lent: false },
     )
@@ -216,6 +220,17 @@ impl Outbox {
     /// [`Undelivered::Gone`].
     pub fn announce_feed(&self, feed: &Arc<Feed>) -> Result<(), Undelivered> {
         self.send(Delivery::Feed(feed.clone()), Charge::default())
+    }
+
+    /// What says of a feed that it is due something, from another thread; `None` where the
+    /// connection is gone.
+    pub(in crate::broker) fn bell(&mut self) -> Option<Arc<Bell>> {
+        let Outbox { sender, level, calls, bell, .. } = self;
+        if bell.is_none() {
+            let sender = sender.clone()?;
+            *bell = Some(Arc::new(Bell::new(sender, level.clone(), calls.clone())));
+        }
+        bell.clone()
     }
 
     /// Adds live messages; says whether the connection has published them itself, and of which
@@ -308,26 +323,20 @@ impl Outbox {
             return Err(Undelivered::Gone);
         };
         sender.send((delivery.into(), charge)).map_err(|_| Undelivered::Gone)?;
-        self.call();
+        self.level.call(self.calls.as_ref());
         Ok(())
-    }
-
-    fn call(&self) {
-        if let Some((client, calls)) = &self.calls
-            && self.level.turn().call()
-        {
-            // The threads that answer calls outlive every outbox.
-            let _ = calls.send(*client);
-        }
     }
 }
 
 /// The end of an outbox is something that its writer has to see as well.
 impl Drop for Outbox {
     fn drop(&mut self) {
+        if let Some(bell) = &self.bell {
+            bell.end();
+        }
         self.sender = None;
         self.level.close();
-        self.call();
+        self.level.call(self.calls.as_ref());
     }
 }
 

@@ -352,9 +352,13 @@ impl Dispatcher {
         match said {
             FromStream::Due(feed) => {
                 let Some(&slot) = self.by_id.get(&feed.client) else { return };
-                let Some(Some(client)) = self.slots.get(slot as usize) else { return };
+                let Some(Some(client)) = self.slots.get_mut(slot as usize) else { return };
                 if let Err(why) = client.outbox.announce_feed(&feed) {
-                    self.let_go(slot, why);
+                    return self.let_go(slot, why);
+                }
+                // What it is told from now on stands behind all that its subscription began with.
+                if let Some(bell) = client.outbox.bell() {
+                    feed.ring_by(bell);
                 }
             }
             FromStream::Bury(letter) => {

@@ -5,8 +5,8 @@
 
 use std::collections::VecDeque;
 use std::fmt::Debug;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 
 use super::consumer::MemberId;
 use super::log::{Cursor, Damage, LogReader};
@@ -35,6 +35,13 @@ pub(in crate::broker) trait HearsAcks: Debug + Send + Sync {
     fn acked(&self, feed: &Arc<Feed>);
 }
 
+/// Whom a feed tells that there is something in it for its client's writer.
+pub(in crate::broker) trait RingsWriter: Debug + Send + Sync {
+    /// There is something in a feed. Returns whether its writer will know; where not, the
+    /// dispatcher does.
+    fn ring(&self, feed: &Arc<Feed>) -> bool;
+}
+
 /// Which messages of a stream one subscription is due.
 #[derive(Debug)]
 pub struct Feed {
@@ -57,6 +64,8 @@ pub struct Feed {
     thread: Box<dyn HearsAcks>,
     /// What the client is done with, until the stream's thread takes it.
     acks: Mutex<Vec<u64>>,
+    /// The straight way to the writer, once the dispatcher has told it of the feed.
+    bell: OnceLock<Arc<dyn RingsWriter>>,
     /// Whether the writer knows that there is something.
     announced: AtomicBool,
     ended: AtomicBool,
@@ -127,6 +136,7 @@ impl Feed {
             state,
             thread,
             acks: Mutex::new(Vec::new()),
+            bell: OnceLock::new(),
             announced: AtomicBool::new(false),
             ended: AtomicBool::new(false),
             removed: AtomicBool::new(false),
@@ -199,6 +209,17 @@ impl Feed {
     /// Whether the writer is to be told that there is something; it is told once.
     pub(in crate::broker) fn announce(&self) -> bool {
         !self.announced.swap(true, Ordering::AcqRel)
+    }
+
+    /// Tells the writer straight, if there is a way. Returns whether it will know.
+    pub(in crate::broker) fn ring(self: &Arc<Feed>) -> bool {
+        self.bell.get().is_some_and(|bell| bell.ring(self))
+    }
+
+    /// Has the writer told by this from now on.
+    pub(in crate::broker) fn ring_by(&self, bell: Arc<dyn RingsWriter>) {
+        // It stays the same for as long as the connection does.
+        let _ = self.bell.set(bell);
     }
 
     /// Whether a feed that follows the stream has something to read.

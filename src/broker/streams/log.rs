@@ -112,6 +112,13 @@ pub trait LogWriter: Debug + Send {
     /// have to make room.
     fn is_full(&self, bytes: usize) -> bool;
 
+    /// Makes room behind the end while nothing else is to be done, so that making the next messages
+    /// last takes the disk less. Returns whether there is something for
+    /// [`LogSync::sync_messages`] now.
+    fn prepare(&mut self) -> bool {
+        false
+    }
+
     /// Bytes of memory that it takes to find again what it has written last, beyond 64 KiB.
     fn memory(&self) -> usize {
         0

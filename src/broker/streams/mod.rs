@@ -29,8 +29,8 @@ pub use consumer::{
 };
 pub(in crate::broker) use cover::{covers, overlap};
 pub use definition::{StreamDefinition, check_name};
-pub(in crate::broker) use feed::NewFeed;
 pub use feed::{Due, Feed, Place};
+pub(in crate::broker) use feed::{NewFeed, RingsWriter};
 pub(in crate::broker) use letter::dead_letter;
 pub use letter::{DEAD_LETTERS, DeadMessage};
 pub use log::{Cursor, Damage, Found, Log, LogReader, LogSync, LogWriter, Record, StreamStore};

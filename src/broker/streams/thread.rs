@@ -88,6 +88,8 @@ pub(in crate::broker) struct StreamThread {
     news: News,
     /// Bytes of messages in that.
     news_bytes: usize,
+    /// Messages were written, and not many.
+    is_brief: bool,
     /// Somebody waits until all of it is on the disk.
     is_hurried: bool,
     /// All messages up to this request are on the disk, which is not said yet.
@@ -164,6 +166,7 @@ impl StreamThread {
             op: 0,
             news: News::default(),
             news_bytes: 0,
+            is_brief: false,
             is_hurried: false,
             untold: None,
             failed: None,
@@ -238,6 +241,7 @@ impl StreamThread {
         // Behind what consumers get, which is on a longer way.
         self.tell();
         self.bury_dead();
+        self.prepare();
     }
 
     /// Waits for the next request, until something else is to be done.

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use super::super::cannot;
 use super::files::Handle;
-use super::index::place_of;
 use super::lookup::Lookup;
 use super::record::Head;
 use super::segment::{DATA, Segment};
@@ -128,7 +127,7 @@ impl SegmentCursor {
         };
         let place = if self.seq > segment.first {
             let lookup = Lookup::of(&self.shared, &segment, &*file, salt)?;
-            place_of(lookup.places(), self.seq)
+            lookup.nearest(self.seq)
         } else {
             None
         };

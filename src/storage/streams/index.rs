@@ -1,9 +1,12 @@
 //! Where in a segment things are: every so many bytes a place, and the last message of each topic.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 /// Bytes between two places.
 const SPACING: u64 = 64 << 10;
+/// Places of what was appended last. A reader that waits for the next message begins there, rather
+/// than read up to `SPACING` bytes again for it.
+const RECENT: usize = 16;
 /// Topics in one segment, and bytes of their names. The next message begins another segment, so
 /// that no index becomes large.
 const TOPICS: usize = 65_536;
@@ -31,6 +34,8 @@ pub(super) struct Last {
 #[derive(Debug, Default)]
 pub(super) struct Index {
     pub(super) places: Vec<Place>,
+    /// Where the last appends begin.
+    recent: VecDeque<Place>,
     pub(super) topics: HashMap<Box<str>, Last>,
     /// Messages that have an id.
     pub(super) ids: u32,
@@ -65,6 +70,20 @@ impl Index {
                 self.topic_bytes -= self.topics.remove(topic).map_or(0, |_| topic.len());
             }
         }
+    }
+
+    /// Notes where messages begin that were appended together.
+    pub(super) fn appended(&mut self, first: Place) {
+        if self.recent.len() == RECENT {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(first);
+    }
+
+    /// The nearest place that is known at or before the message `seq`.
+    pub(super) fn nearest(&self, seq: u64) -> Option<Place> {
+        let recent = self.recent.iter().rev().find(|place| place.seq <= seq).copied();
+        recent.or_else(|| place_of(&self.places, seq))
     }
 
     /// Bytes of memory that it takes, about.

@@ -5,7 +5,7 @@ use parking_lot::{MappedMutexGuard, MutexGuard};
 
 use super::super::cannot;
 use super::files::LogFile;
-use super::index::{Index, Last, Place};
+use super::index::{Index, Last, Place, place_of};
 use super::segment::{DATA, Segment};
 use super::shared::Shared;
 use super::sidecar::{self, Sidecar};
@@ -40,6 +40,14 @@ impl<'a> Lookup<'a> {
             Lookup::Memory(index) => &index.places,
             Lookup::Sidecar(sidecar) => sidecar.places(),
             Lookup::Made(index) => &index.places,
+        }
+    }
+
+    /// The nearest place that is known at or before the message `seq`.
+    pub(super) fn nearest(&self, seq: u64) -> Option<Place> {
+        match self {
+            Lookup::Memory(index) => index.nearest(seq),
+            other => place_of(other.places(), seq),
         }
     }
 

@@ -189,6 +189,7 @@ impl StreamStore for Streams {
             file,
             salt,
             marked: found.marked,
+            ahead: found.ahead,
             notes,
             tombstones,
         };

@@ -112,7 +112,8 @@ impl Notes {
                 bytes = bytes.len() - end,
                 "the end of the journal of a stream's consumers was cut by a crash, and is left out"
             );
-            let cut = file.set_len(end as u64);
+            // What was cut off must not come back between what is added now.
+            let cut = file.set_len(end as u64).and_then(|()| file.sync());
             cut.map_err(|error| cannot("write to", &path, error))?;
         }
         let len = end as u64;

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::super::cannot;
-use super::files::{Files, Handle, UNFINISHED, discard};
+use super::files::{Files, Handle, LogFile, UNFINISHED, discard, read_up_to};
 use super::index::{Index, Place};
 use super::segment::{DATA, SEGMENT, SIDECAR, Segment, SegmentHead, read_name};
 use super::shared::no_head;
@@ -19,6 +19,9 @@ use crate::broker::StoreError;
 /// Segments that are looked at, at most: what was written and never synchronised may be more, and
 /// is read when somebody wants it.
 const MOST_SEGMENTS: usize = 16;
+
+/// Bytes that are looked at together, where there may be nothing but zeros.
+const ZEROS: usize = 64 << 10;
 
 /// A log as it was found.
 #[derive(Debug)]
@@ -30,6 +33,8 @@ pub(super) struct Recovered {
     pub(super) synced: u64,
     /// The last mark in the last segment.
     pub(super) marked: u64,
+    /// Where the zeros behind its last message end, if there are any.
+    pub(super) ahead: u64,
 }
 
 /// A place where something is missing.
@@ -81,7 +86,7 @@ pub(super) fn recover(files: &dyn Files, directory: &Path) -> Result<Recovered, 
         let (segment, file, _) = begin(files, directory, 1, 0)?;
         let unsynced = vec![(segment.clone(), file)];
         let segments = VecDeque::from([segment]);
-        return Ok(Recovered { segments, unsynced, next: 1, synced: 0, marked: 0 });
+        return Ok(Recovered { segments, unsynced, next: 1, synced: 0, marked: 0, ahead: 0 });
     }
     let mut looked = look_back(files, &segments)?;
     let start = segments.len() - looked.len();
@@ -114,7 +119,8 @@ pub(super) fn recover(files: &dyn Files, directory: &Path) -> Result<Recovered, 
         *last.segment.index.lock() = Some(std::mem::take(&mut scan.index));
     }
     let unsynced = looked.into_iter().map(|looked| (looked.segment, looked.file)).collect();
-    Ok(Recovered { segments, unsynced, next, synced: synced.min(next - 1), marked: scan.marked })
+    let (synced, marked, ahead) = (synced.min(next - 1), scan.marked, scan.ahead);
+    Ok(Recovered { segments, unsynced, next, synced, marked, ahead })
 }
 
 /// The segments of a log by their names. What is left of something unfinished is removed.
@@ -177,6 +183,8 @@ struct Scan {
     synced: u64,
     /// Of the segment that was looked at last.
     marked: u64,
+    /// Where the zeros end that were written ahead of the end.
+    ahead: u64,
     index: Index,
 }
 
@@ -230,6 +238,14 @@ impl Scan {
         }
         match end {
             Some(end) => self.reach(end, at, offset),
+            // Messages would have been written there. One that was lost whole was never promised.
+            None if head.is_some() && is_zero(&**file, offset, segment)? => {
+                if self.next <= self.synced {
+                    self.holes.push(Hole { seq: self.next, segment: at, offset });
+                }
+                self.ahead = segment.len();
+                segment.set_len(offset);
+            }
             // What lies behind the last record is no message; it may be part of one. Or the head
             // itself is cut, behind its first copy.
             None if offset != segment.len() || head.is_none() => {
@@ -247,6 +263,21 @@ impl Scan {
             self.next = seq;
         }
     }
+}
+
+/// Whether there is nothing but zeros from a place to the end of a segment.
+fn is_zero(file: &dyn LogFile, mut from: u64, segment: &Segment) -> Result<bool, StoreError> {
+    let mut block = vec![0; ZEROS];
+    while from < segment.len() {
+        let part = (segment.len() - from).min(ZEROS as u64) as usize;
+        let read = read_up_to(file, &mut block[..part], from);
+        let read = read.map_err(|error| cannot("read", segment.path(), error))?;
+        if read == 0 || block[..read].iter().any(|byte| *byte != 0) {
+            return Ok(false);
+        }
+        from += read as u64;
+    }
+    Ok(true)
 }
 
 /// Begins the last segment anew, whose head cannot be read. What may be in it is kept aside.

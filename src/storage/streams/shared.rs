@@ -101,6 +101,11 @@ impl Shared {
         self.next.store(next, Ordering::Release);
     }
 
+    /// Has a segment synchronised with the next messages.
+    pub(super) fn touched(&self, segment: &Arc<Segment>, file: &Handle) {
+        self.dirty.lock().add(segment, file);
+    }
+
     pub(super) fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
     }

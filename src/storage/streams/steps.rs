@@ -166,7 +166,8 @@ impl Steps {
             self.buffer.copy_within(at..self.filled, 0);
             self.filled -= at;
             (self.start, at) = (self.offset, 0);
-            let wanted = count.max(BLOCK);
+            // A single message at the end of a log takes no large buffer.
+            let wanted = count.max((end - self.offset).min(BLOCK as u64) as usize);
             if self.buffer.len() < wanted || self.buffer.len() > wanted.max(2 * BLOCK) {
                 let mut buffer = vec![0; wanted];
                 buffer[..self.filled].copy_from_slice(&self.buffer[..self.filled]);

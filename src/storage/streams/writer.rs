@@ -34,6 +34,12 @@ const LATE: u64 = 64;
 /// Entries of deleted messages, above which the file is written anew where most are void.
 const ENTRIES: u64 = 4_096;
 
+/// Bytes of zeros that are written ahead of the end; when only a quarter is left, more are. A sync
+/// of what is written over them need not bring the file's length to the disk, nor wait for the
+/// journal of the file system.
+const AHEAD: u64 = 256 << 10;
+static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+
 /// Bytes of an index for which no memory is claimed.
 const MODEST: usize = 64 << 10;
 
@@ -50,6 +56,10 @@ pub(super) struct Writer {
     buffer: Vec<u8>,
     /// What the index said of each topic before, in case the batch fails.
     undo: Vec<Option<Last>>,
+    /// Where the zeros end that were written ahead of the end; anything less where there are none.
+    ahead: u64,
+    /// There was no place for them.
+    has_no_ahead: bool,
     /// A failure may have left something behind the end.
     is_torn: bool,
     notes: Notes,
@@ -67,13 +77,15 @@ pub(super) struct Beginning {
     pub(super) file: Handle,
     pub(super) salt: u32,
     pub(super) marked: u64,
+    pub(super) ahead: u64,
     pub(super) notes: Notes,
     pub(super) tombstones: Tombstones,
 }
 
 impl Writer {
     pub(super) fn new(shared: Arc<Shared>, beginning: Beginning) -> Writer {
-        let Beginning { definition, segment, file, salt, marked, notes, tombstones } = beginning;
+        let Beginning { definition, segment, file, salt, marked, ahead, notes, tombstones } =
+            beginning;
         let mut writer = Writer {
             shared,
             definition,
@@ -83,6 +95,8 @@ impl Writer {
             marked,
             buffer: Vec::new(),
             undo: Vec::new(),
+            ahead,
+            has_no_ahead: false,
             is_torn: false,
             notes,
             tombstones,
@@ -118,6 +132,7 @@ impl Writer {
     /// Begins another segment.
     fn roll(&mut self) -> Result<(), StoreError> {
         self.mend()?;
+        self.cut_ahead();
         let next = self.shared.next();
         let synced = self.shared.synced.load(Ordering::Acquire);
         let (files, directory) = (&*self.shared.files, &self.shared.directory);
@@ -137,6 +152,25 @@ impl Writer {
         *index = None;
         drop(index);
         (self.file, self.salt, self.marked) = (file, salt, synced);
+        self.has_no_ahead = false;
+        Ok(())
+    }
+
+    /// Takes away the zeros that were written ahead. Where that fails, readers pass over them.
+    fn cut_ahead(&mut self) {
+        let len = self.segment.len();
+        if std::mem::take(&mut self.ahead) > len {
+            let _ = self.file.set_len(len);
+        }
+    }
+
+    /// Writes zeros from one place to another.
+    fn write_ahead(&self, mut from: u64, end: u64) -> std::io::Result<()> {
+        while from < end {
+            let part = (end - from).min(ZEROS.len() as u64);
+            self.file.write_at(&ZEROS[..part as usize], from)?;
+            from += part;
+        }
         Ok(())
     }
 
@@ -145,7 +179,7 @@ impl Writer {
         if self.is_torn {
             let cut = self.file.set_len(self.segment.len());
             cut.map_err(|error| cannot("write to", self.segment.path(), error))?;
-            self.is_torn = false;
+            (self.is_torn, self.ahead) = (false, 0);
         }
         Ok(())
     }
@@ -163,6 +197,8 @@ impl Writer {
             let first = &records[0];
             put_mark(synced, first.seq, first.time, self.salt, &mut self.buffer);
         }
+        let (seq, time) = (records[0].seq, records[0].time);
+        let first = Place { seq, time, offset: end + self.buffer.len() as u64 };
         let mut written = Ok(());
         for record in records {
             let (seq, time) = (record.seq, record.time);
@@ -196,6 +232,7 @@ impl Writer {
             }
             return Err(error);
         }
+        index.appended(first);
         self.marked = self.marked.max(synced);
         let next = records[0].seq + records.len() as u64;
         self.shared.appended(&segment, &self.file, end, next);
@@ -413,6 +450,24 @@ impl LogWriter for Writer {
             || self.definition.messages.is_some_and(|most| self.shared.messages() >= most)
     }
 
+    fn prepare(&mut self) -> bool {
+        let (len, size) = (self.segment.len(), self.segment_size());
+        let (from, end) = (self.ahead.max(len), (len + AHEAD).min(size));
+        let few = AHEAD.min(size) / 4;
+        if self.is_torn || self.has_no_ahead || from - len > few || end < from + few {
+            return false;
+        }
+        if self.write_ahead(from, end).is_err() {
+            // A message may find room where there is none for this.
+            (self.has_no_ahead, self.is_torn) = (true, true);
+            let _ = self.mend();
+            return false;
+        }
+        self.ahead = end;
+        self.shared.touched(&self.segment, &self.file);
+        true
+    }
+
     fn memory(&self) -> usize {
         let index = self.segment.index.lock();
         index.as_ref().map_or(0, |index| index.memory()).saturating_sub(MODEST)
@@ -426,5 +481,12 @@ impl LogWriter for Writer {
         definition::store(&*self.shared.files, &self.shared.directory, definition)?;
         self.definition = definition.clone();
         Ok(())
+    }
+}
+
+/// What is left ahead of the end is of no use to anybody.
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.cut_ahead();
     }
 }

@@ -19,6 +19,7 @@ mod mqtt_lost;
 mod mqtt_sessions;
 mod publishing;
 mod sharing;
+mod straight;
 mod trouble;
 
 use std::path::{Path, PathBuf};

@@ -177,7 +177,7 @@ impl SharedThread {
     }
 
     fn announce(&self, feed: &Arc<Feed>) {
-        if feed.announce() {
+        if feed.announce() && !feed.ring() {
             // A broker that stops delivers nothing more.
             let _ = self.announcer.send(FromStream::Due(feed.clone()));
         }

@@ -274,7 +274,7 @@ impl StreamThread {
 
 /// Tells a feed's writer that there is something, if it does not know.
 pub(super) fn announce(announcer: &crate::broker::streams::announcer::Announcer, feed: &Arc<Feed>) {
-    if feed.announce() {
+    if feed.announce() && !feed.ring() {
         // A broker that stops delivers nothing more of streams.
         let _ = announcer.send(FromStream::Due(feed.clone()));
     }

@@ -15,6 +15,8 @@ use crate::protocol::WhenFull;
 const NOTES: u64 = 4 << 20;
 /// Memory of an index is claimed in such pieces.
 const INDEX: usize = 64 << 10;
+/// Where messages come in no larger pieces than this many bytes, the log makes room for the next.
+const BRIEF: usize = 16 << 10;
 /// How often a stream that stops tries to write what is left.
 const TRIES: usize = 3;
 
@@ -55,6 +57,7 @@ impl StreamThread {
         self.note_condition();
         let (op, next, mut news) = (self.op, self.reader.next(), std::mem::take(&mut self.news));
         let bytes = std::mem::take(&mut self.news_bytes);
+        self.is_brief = news.messages && bytes <= BRIEF;
         let is_hurried = std::mem::take(&mut self.is_hurried);
         self.state.wrote(op, news);
         if self.syncing.is_waited_for()
@@ -79,6 +82,20 @@ impl StreamThread {
     pub(super) fn tell(&mut self) {
         if let Some(op) = self.untold.take() {
             self.state.synced_messages(op);
+        }
+    }
+
+    /// Has the log make room for the next messages, while there are none and consumers have got
+    /// what there was.
+    pub(super) fn prepare(&mut self) {
+        if std::mem::take(&mut self.is_brief)
+            && self.syncing.is_waited_for()
+            && self.failed.is_none()
+            && self.requests.is_empty()
+            && self.writer.prepare()
+        {
+            // Otherwise the next sync does it.
+            self.syncing.sync_messages();
         }
     }
 

@@ -124,6 +124,9 @@ fn what_was_synchronised_survives_a_power_cut_and_nothing_else_turns_up() {
             notes.clone_from(&log.notes);
             (synced_notes, synced) = (0, next.min(synced + 1) - 1);
             loop {
+                if random().is_multiple_of(4) {
+                    log.writer.prepare();
+                }
                 let done = match random() % 12 {
                     0..6 => {
                         let numbers: Vec<u64> =
@@ -352,4 +355,22 @@ fn no_flipped_bit_makes_another_message_and_each_is_reported() {
             assert!(matches!(cursor.read(), Ok(Some(Found::Record(record))) if record.seq == seq));
         }
     }
+}
+
+#[test]
+fn room_that_finds_no_place_costs_no_message() {
+    let world = World::default();
+    let mut log = open(&world).unwrap();
+    append(&mut log, &[1]).unwrap();
+    let size = world.files().iter().map(|file| file.1).sum::<usize>();
+    world.0.lock().room = Some(600);
+    assert!(!log.writer.prepare());
+    assert_eq!(world.files().iter().map(|file| file.1).sum::<usize>(), size, "it is given back");
+    assert!(!log.writer.prepare(), "and not tried again with each message");
+    append(&mut log, &[2]).unwrap();
+    world.0.lock().room = None;
+    append(&mut log, &[3]).unwrap();
+    drop(log);
+    let log = open(&world).unwrap();
+    assert_eq!(contents(&*log.reader).0.into_values().collect::<Vec<_>>(), [1, 2, 3]);
 }

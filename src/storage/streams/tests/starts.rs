@@ -180,3 +180,61 @@ fn ids_are_looked_for_where_there_are_some() {
         log = open(&world);
     }
 }
+
+fn len(world: &World, path: &Path) -> usize {
+    world.files().into_iter().find(|file| file.0 == path).unwrap().1
+}
+
+/// The zeros ahead of the end are neither messages nor a torn write, wherever a crash leaves them.
+#[test]
+fn room_is_written_over_and_nobody_reads_it() {
+    let world = World::default();
+    let mut log = open(&world);
+    append(&mut log, 3, false);
+    assert!(log.writer.prepare());
+    assert!(!log.writer.prepare(), "there is enough");
+    log.sync.sync_messages().unwrap();
+    let path = last_segment(&world);
+    let long = len(&world, &path);
+    assert!(long > SEGMENT as usize / 2, "{long}");
+    append(&mut log, 3, false);
+    log.sync.sync_messages().unwrap();
+    assert_eq!(len(&world, &path), long, "the file is no longer than it was");
+    assert!(is_whole(&*log.reader, 6));
+    // Of a process that was killed.
+    let killed = world.with(&path, |_| {});
+    let mut again = open(&killed);
+    assert!(is_whole(&*again.reader, 6));
+    assert_eq!(again.reader.bytes(), log.reader.bytes(), "what was not written does not count");
+    append(&mut again, 1, false);
+    assert_eq!(len(&killed, &path), long, "the next message goes where there was room");
+    drop(again);
+    assert!(len(&killed, &path) < long, "an orderly end leaves none");
+    assert!(is_whole(&*open(&killed).reader, 7));
+    // It goes on in the next segment.
+    append(&mut log, 100, false);
+    assert_ne!(last_segment(&world), path);
+    assert!(is_whole(&*log.reader, 106));
+    drop(log);
+    assert!(is_whole(&*open(&world).reader, 106));
+}
+
+/// Whoever waits for what comes next reads that alone.
+#[test]
+fn the_last_messages_are_found_without_those_before() {
+    let world = World::default();
+    let mut log = open(&world);
+    for seq in 1..=100 {
+        append(&mut log, 1, false);
+        let before = world.0.lock().read;
+        let mut cursor = log.reader.cursor(seq);
+        assert!(matches!(cursor.read(), Ok(Some(Found::Record(record))) if record.seq == seq));
+        let read = world.0.lock().read - before;
+        assert!(read < 2 * 250, "{read} bytes for message {seq}");
+    }
+    // A little before, and far before.
+    for seq in [90, 100, 84, 1, 50] {
+        let mut cursor = log.reader.cursor(seq);
+        assert!(matches!(cursor.read(), Ok(Some(Found::Record(record))) if record.seq == seq));
+    }
+}
