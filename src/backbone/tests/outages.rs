@@ -1,5 +1,6 @@
 //! Servers that stop, hang, come back, and have no stream.
 
+use std::path::Path;
 use std::time::Duration;
 
 use super::fixture::{Line, Plain, texts, with_orders};
@@ -130,4 +131,56 @@ fn users_log_in_and_who_is_none_is_told() {
     assert!(reason.contains("authorization violation") && !reason.contains("eve"), "{reason}");
     let mut line = Line::at(&at("ada:p%3Aw@"), "orders/#", None);
     assert!(line.unavailable().contains("no stream orders"));
+}
+
+/// A disk that was not written to the end, or a copy of before: what was read is not there any more,
+/// and its numbers are given to other messages.
+#[test]
+fn a_stream_that_has_lost_messages_is_another_one() {
+    let (mut server, plain) = with_orders();
+    let mut line = Line::open(&server, None);
+    line.arrived(0);
+    plain.publish("orders.1", &[], "a");
+    plain.publish("orders.2", &[], "b");
+    let epoch = line.arrived(2).1.epoch;
+    server.stop();
+    let (store, copy) = (server.directory().join("store"), server.directory().join("copy"));
+    copy_all(&store, &copy);
+    server.start_again();
+    let plain = Plain::connect(&server);
+    for text in ["c", "d", "e"] {
+        plain.publish("orders.1", &[], text);
+    }
+    let (arrived, position) = line.arrived(3);
+    assert_eq!(
+        (texts(&arrived).concat(), position.seq, &position.epoch),
+        ("cde".into(), 5, &epoch)
+    );
+    server.stop();
+    std::fs::remove_dir_all(&store).unwrap();
+    std::fs::rename(&copy, &store).unwrap();
+    server.start_again();
+    Plain::connect(&server).publish("orders.1", &[], "f");
+    let (arrived, then) = line.arrived(2);
+    assert_eq!((texts(&arrived).concat(), then.seq), ("bf".to_owned(), 3));
+    assert_ne!(then.epoch, epoch);
+    // So it is for a broker that starts later, and the one that goes on with it is right.
+    let mut other = Line::open(&server, Some(position));
+    assert_eq!(texts(&other.arrived(2).0).concat(), "bf");
+    Plain::connect(&server).publish("orders.1", &[], "g");
+    let mut after = Line::open(&server, Some(then.clone()));
+    let (arrived, at) = after.arrived(1);
+    assert_eq!((texts(&arrived).concat(), at.seq, at.epoch), ("g".to_owned(), 4, then.epoch));
+}
+
+fn copy_all(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        match entry.file_type().unwrap().is_dir() {
+            true => copy_all(&entry.path(), &to),
+            false => assert!(std::fs::copy(entry.path(), to).is_ok()),
+        }
+    }
 }
