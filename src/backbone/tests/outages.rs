@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::fixture::{Line, Plain, texts, with_orders};
 use super::nats::NatsServer;
+use super::proxy::Proxy;
 
 fn numbers(count: usize) -> Vec<String> {
     (0..count).map(|number| number.to_string()).collect()
@@ -95,6 +96,30 @@ fn a_server_that_hangs_is_waited_for() {
     let (arrived, _) = line.arrived(3_000);
     assert_eq!(texts(&arrived), numbers(3_000));
     assert_eq!(plain.messages("orders"), 3_000);
+}
+
+/// What a client has when its connection breaks is not sent by the next one, behind what is sent
+/// again meanwhile.
+#[test]
+fn what_a_connection_still_held_does_not_come_out_of_order() {
+    let (server, _plain) = with_orders();
+    let address = server.url().trim_start_matches("nats://").parse().unwrap();
+    let proxy = Proxy::to(address);
+    let mut line = Line::at(&format!("nats://{}", proxy.address), "orders/#", None);
+    line.arrived(0);
+    proxy.hold();
+    // More than sockets have room for.
+    let text = |number: usize| format!("{number:08192}");
+    for number in 0..1_500 {
+        line.publish_text("orders/1", &text(number));
+    }
+    assert!(line.unavailable().contains("does not answer"));
+    proxy.cut();
+    let (arrived, position) = line.arrived(1_500);
+    assert_eq!(position.seq, 1_500);
+    assert!(
+        (0..).zip(&arrived).all(|(number, message)| super::fixture::text(message) == text(number))
+    );
 }
 
 /// What a server has had for longer than it knows repeats is neither sent again nor confirmed.
