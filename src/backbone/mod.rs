@@ -32,3 +32,7 @@ mod window;
 pub(crate) use check::{ServerFacts, StreamFacts, StreamState, WantedStream, look};
 pub use jetstream::Jetstream;
 pub use options::JetstreamOptions;
+
+/// What the client of NATS calls itself in the log.
+#[cfg(feature = "cli")]
+pub(crate) const CLIENT: &str = "async_nats";

@@ -6,7 +6,7 @@ use async_nats::jetstream::consumer::PullConsumer;
 use async_nats::jetstream::consumer::pull::BatchConfig;
 use async_nats::{Message, StatusCode, Subscriber};
 use futures_util::{FutureExt, StreamExt};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::place::Place;
 
@@ -15,6 +15,8 @@ const EXPIRES: Duration = Duration::from_secs(30);
 const HEARTBEAT: Duration = Duration::from_secs(3);
 /// A server that has said nothing for so long has lost the request.
 const SILENCE: Duration = Duration::from_secs(8);
+/// After a request that was turned away, as where too many wait already.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// What came.
 #[derive(Debug)]
@@ -43,6 +45,8 @@ pub(super) struct Pull {
     left: usize,
     /// Whether it has brought none yet.
     is_bare: bool,
+    /// Whether it was turned away.
+    is_refused: bool,
     heard: Instant,
 }
 
@@ -62,6 +66,7 @@ impl Pull {
             request: 0,
             left: 0,
             is_bare: true,
+            is_refused: false,
             heard: Instant::now(),
         })
     }
@@ -73,6 +78,9 @@ impl Pull {
 
     /// Asks for so many messages, of so many bytes together; 0 bytes are any number.
     pub(super) async fn ask(&mut self, messages: usize, bytes: usize) {
+        if std::mem::take(&mut self.is_refused) {
+            sleep(PAUSE).await;
+        }
         self.request += 1;
         self.left = messages;
         self.is_bare = true;
@@ -141,6 +149,7 @@ impl Pull {
             return None;
         }
         self.left = 0;
+        self.is_refused = self.is_bare && status.as_u16() == 409;
         let words = message.description.as_deref().unwrap_or_default();
         tracing::trace!(%status, words, "a request is over");
         Some(match status.as_u16() {

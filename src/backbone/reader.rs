@@ -27,6 +27,9 @@ const MESSAGE: usize = 512;
 /// A consumer that nobody asks is forgotten by the server after so long.
 const IDLE: Duration = Duration::from_secs(120);
 const PAUSE: Duration = Duration::from_millis(250);
+/// How often a stream has less than was read before that is lost: a server that has just begun to
+/// lead may not know everything yet.
+const TIMES: u32 = 12;
 
 /// Where it goes on: behind a message of a stream that was made at a certain time.
 #[derive(Clone, Debug)]
@@ -58,6 +61,8 @@ pub(super) struct Reader {
     handed_over: u64,
     /// The last that the stream had, when it was asked.
     known: u64,
+    /// How often the stream had less than was read.
+    behind: u32,
     room: Arc<Semaphore>,
     warnings: Warnings,
 }
@@ -75,7 +80,8 @@ impl Reader {
         let room = Arc::new(Semaphore::new(ROOM));
         let (handed_over, warnings) =
             (read.as_ref().map_or(0, |read| read.seq), Warnings::default());
-        Reader { topics, at, doubts, said, read, handed_over, known: 0, room, warnings }
+        let (known, behind) = (0, 0);
+        Reader { topics, at, doubts, said, read, handed_over, known, behind, room, warnings }
     }
 
     /// Reads until the line is over.
@@ -106,8 +112,14 @@ impl Reader {
         }
         let state = state.state;
         let (first, last) = (state.first_sequence, state.last_sequence);
+        let is_behind =
+            self.read.as_ref().is_some_and(|read| read.is_of(&place.created) && read.seq > last);
+        self.behind = if is_behind { self.behind + 1 } else { 0 };
+        if (1..TIMES).contains(&self.behind) {
+            return Err("the stream has not as much as was read".to_owned());
+        }
         let policy = match &self.read {
-            Some(read) if read.is_of(&place.created) && read.seq > last => {
+            Some(read) if is_behind => {
                 tracing::warn!(
                     stream = %place.stream, read = read.seq, last,
                     "the stream has lost messages that were read; each topic's last is read anew"
@@ -132,8 +144,9 @@ impl Reader {
         let pending = consumer.cached_info().num_pending;
         if pending == 0 {
             if let Some(read) = &mut self.read {
-                // What comes later is no last value: it is read from here on, all of it.
-                read.seq = read.seq.max(last);
+                // What comes later is no last value: it is read from here on, all of it. That may
+                // have come already: the consumer's server can be behind the one that was asked.
+                read.seq = read.seq.max(first.saturating_sub(1));
                 read.has_begun = true;
             }
             // The broker has everything, and would wait for the next message to know it.

@@ -14,6 +14,7 @@ use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
 
 use super::failure::Failure;
 use super::visible;
+use crate::backbone::CLIENT;
 
 /// The settings that concern the log.
 #[derive(Clone, Debug, clap::Args)]
@@ -52,9 +53,9 @@ impl LogSettings {
     /// What is logged. The client of NATS says of a lost connection, as of errors, what the broker
     /// says in its own words; it is heard where it is asked for by name.
     fn filter(&self) -> EnvFilter {
-        match self.log.contains("async_nats") {
+        match self.log.contains(CLIENT) {
             true => EnvFilter::new(&self.log),
-            false => EnvFilter::new(format!("{},async_nats=off", self.log)),
+            false => EnvFilter::new(format!("{},{CLIENT}=off", self.log)),
         }
     }
 }

@@ -66,9 +66,20 @@ impl NatsServer {
         (self.process, self.port) = run(&self.arguments, self.port.into());
     }
 
-    /// It does nothing from here on (SIGSTOP).
+    /// It does nothing from here on (SIGSTOP); each of its threads has stopped.
     pub fn freeze(&self) {
         self.signal(Signal::STOP);
+        let tasks = format!("/proc/{}/task", self.process.id());
+        let has_stopped = |stat: String| stat.rsplit(')').next().unwrap().starts_with(" T");
+        let runs = || {
+            let tasks = fs::read_dir(&tasks).unwrap();
+            let mut stats =
+                tasks.filter_map(|task| fs::read_to_string(task.unwrap().path().join("stat")).ok());
+            !stats.all(has_stopped)
+        };
+        while runs() {
+            std::thread::yield_now();
+        }
     }
 
     /// It goes on (SIGCONT).

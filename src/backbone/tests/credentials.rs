@@ -6,9 +6,9 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use nkeys::KeyPair;
 
+use super::super::JetstreamOptions;
 use super::fixture::Line;
 use super::nats::NatsServer;
-use crate::JetstreamOptions;
 
 /// What a key says of another, as `nsc` writes it (JWT with the algorithm `ed25519-nkey`).
 fn jwt(issuer: &KeyPair, subject: &KeyPair, what: &str) -> String {

@@ -8,6 +8,7 @@ use async_nats::{Client, HeaderMap};
 
 use super::super::thread::runtime;
 use super::super::{Jetstream, JetstreamOptions, subject};
+use super::PATIENCE;
 use super::nats::NatsServer;
 use crate::broker::sync::{Receiver, unbounded};
 use crate::broker::{
@@ -17,9 +18,6 @@ use crate::broker::{
 };
 use crate::codec::Encoding;
 use crate::protocol::{Format, Start, Topic, TopicFilter};
-
-/// What takes longer does not come.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A client of NATS as anybody has one.
 pub(super) struct Plain {
@@ -255,7 +253,8 @@ pub(super) fn wanted(member: u64) -> JoinShared {
         filter: TopicFilter::parse("orders/#").unwrap(),
         start: Start::All,
         window: 100,
-        ack_wait: Duration::from_secs(30),
+        // Longer than anything is waited for.
+        ack_wait: 10 * PATIENCE,
     }
 }
 

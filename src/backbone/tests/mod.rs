@@ -7,4 +7,10 @@ mod fixture;
 #[path = "../../../tests/support/nats.rs"]
 mod nats;
 mod outages;
+#[allow(dead_code, unreachable_pub, reason = "the tests from outside use all of it")]
+#[path = "../../../tests/support/proxy.rs"]
+mod proxy;
 mod shared;
+
+/// What takes longer does not come.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);

@@ -1,9 +1,11 @@
 //! Servers that stop, hang, come back, and have no stream.
 
+use std::path::Path;
 use std::time::Duration;
 
 use super::fixture::{Line, Plain, texts, with_orders};
 use super::nats::NatsServer;
+use super::proxy::Proxy;
 
 fn numbers(count: usize) -> Vec<String> {
     (0..count).map(|number| number.to_string()).collect()
@@ -96,6 +98,30 @@ fn a_server_that_hangs_is_waited_for() {
     assert_eq!(plain.messages("orders"), 3_000);
 }
 
+/// What a client has when its connection breaks is not sent by the next one, behind what is sent
+/// again meanwhile.
+#[test]
+fn what_a_connection_still_held_does_not_come_out_of_order() {
+    let (server, _plain) = with_orders();
+    let address = server.url().trim_start_matches("nats://").parse().unwrap();
+    let proxy = Proxy::to(address);
+    let mut line = Line::at(&format!("nats://{}", proxy.address), "orders/#", None);
+    line.arrived(0);
+    proxy.hold();
+    // More than sockets have room for.
+    let text = |number: usize| format!("{number:08192}");
+    for number in 0..1_500 {
+        line.publish_text("orders/1", &text(number));
+    }
+    assert!(line.unavailable().contains("does not answer"));
+    proxy.cut();
+    let (arrived, position) = line.arrived(1_500);
+    assert_eq!(position.seq, 1_500);
+    assert!(
+        (0..).zip(&arrived).all(|(number, message)| super::fixture::text(message) == text(number))
+    );
+}
+
 /// What a server has had for longer than it knows repeats is neither sent again nor confirmed.
 #[test]
 fn what_could_be_stored_twice_is_refused_and_what_was_not_sent_is_stored() {
@@ -130,4 +156,56 @@ fn users_log_in_and_who_is_none_is_told() {
     assert!(reason.contains("authorization violation") && !reason.contains("eve"), "{reason}");
     let mut line = Line::at(&at("ada:p%3Aw@"), "orders/#", None);
     assert!(line.unavailable().contains("no stream orders"));
+}
+
+/// A disk that was not written to the end, or a copy of before: what was read is not there any more,
+/// and its numbers are given to other messages.
+#[test]
+fn a_stream_that_has_lost_messages_is_another_one() {
+    let (mut server, plain) = with_orders();
+    let mut line = Line::open(&server, None);
+    line.arrived(0);
+    plain.publish("orders.1", &[], "a");
+    plain.publish("orders.2", &[], "b");
+    let epoch = line.arrived(2).1.epoch;
+    server.stop();
+    let (store, copy) = (server.directory().join("store"), server.directory().join("copy"));
+    copy_all(&store, &copy);
+    server.start_again();
+    let plain = Plain::connect(&server);
+    for text in ["c", "d", "e"] {
+        plain.publish("orders.1", &[], text);
+    }
+    let (arrived, position) = line.arrived(3);
+    assert_eq!(
+        (texts(&arrived).concat(), position.seq, &position.epoch),
+        ("cde".into(), 5, &epoch)
+    );
+    server.stop();
+    std::fs::remove_dir_all(&store).unwrap();
+    std::fs::rename(&copy, &store).unwrap();
+    server.start_again();
+    Plain::connect(&server).publish("orders.1", &[], "f");
+    let (arrived, then) = line.arrived(2);
+    assert_eq!((texts(&arrived).concat(), then.seq), ("bf".to_owned(), 3));
+    assert_ne!(then.epoch, epoch);
+    // So it is for a broker that starts later, and the one that goes on with it is right.
+    let mut other = Line::open(&server, Some(position));
+    assert_eq!(texts(&other.arrived(2).0).concat(), "bf");
+    Plain::connect(&server).publish("orders.1", &[], "g");
+    let mut after = Line::open(&server, Some(then.clone()));
+    let (arrived, at) = after.arrived(1);
+    assert_eq!((texts(&arrived).concat(), at.seq, at.epoch), ("g".to_owned(), 4, then.epoch));
+}
+
+fn copy_all(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        match entry.file_type().unwrap().is_dir() {
+            true => copy_all(&entry.path(), &to),
+            false => assert!(std::fs::copy(entry.path(), to).is_ok()),
+        }
+    }
 }
