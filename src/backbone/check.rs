@@ -148,6 +148,13 @@ async fn one(
     make: bool,
 ) -> Result<StreamFacts, String> {
     let name = &topics.stream;
+    if subject::of_filter(&topics.filter).iter().any(|subject| subject.starts_with(['*', '>'])) {
+        return Err(format!(
+            "topics of every first segment cannot be shared ({}): NATS answers on such subjects \
+             itself, and keeps none of them; share topics by their first segments, as in orders/#",
+            topics.filter
+        ));
+    }
     let refused = |what: &str, error: &(dyn std::error::Error + 'static)| {
         format!("the stream {name} cannot be {what}: {}", words(error))
     };

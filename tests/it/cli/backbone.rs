@@ -51,6 +51,8 @@ fn streams_are_made_once_and_differ_until_they_are_changed() {
     );
     let (code, lines) = backbone(&server, "create --age 1h --messages 7 --full refuse");
     assert_eq!((code, lines[3].as_str(), lines.len()), (Some(0), "orders changed 0 0 B 1", 5));
+    let wide = run(&["backbone", "create", "--backbone", &server.url(), "--shared", "a=+/x"]);
+    assert!(wide.0 == Some(1) && wide.2.contains("as in orders/#"), "{}", wide.2);
     // One server cannot have three replicas, and says so.
     let url = server.url();
     let many = ["--backbone", &url, "--shared", "orders/#", "--replicas", "3"];
