@@ -21,6 +21,8 @@ use publishing::Publishing;
 
 /// How long a broker that stops waits for what it has handed over to be confirmed.
 const FAREWELL: Duration = Duration::from_secs(5);
+/// How long a backbone that is back may take to confirm something of what waits.
+const GRACE: Duration = Duration::from_secs(2);
 /// How often it is looked whether something has waited for too long.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -75,9 +77,12 @@ pub(super) struct SharedThread {
     /// How long what is published waits for a backbone that does not answer.
     patience: Duration,
     is_connected: bool,
-    /// Since when there is no backbone, or it confirms nothing.
+    /// Since when there is no backbone.
     silent_since: Option<Instant>,
-    /// Whether it has confirmed something since that was looked at.
+    /// Since when there is one.
+    connected: Instant,
+    /// When it last confirmed something, and whether it has since that was looked at.
+    moved: Instant,
     has_moved: bool,
     reason: String,
     complaints: Complaints,
@@ -122,6 +127,8 @@ impl SharedThread {
             patience: new.patience,
             is_connected: false,
             silent_since: Some(Instant::now()),
+            connected: Instant::now(),
+            moved: Instant::now(),
             has_moved: false,
             reason: "no server has answered yet".to_owned(),
             complaints: Complaints::default(),
@@ -234,10 +241,12 @@ impl SharedThread {
                 "the shared stream can be reached"
             );
         }
+        if !self.is_connected {
+            self.connected = Instant::now();
+        }
         self.is_connected = true;
-        // What it confirms next says whether it takes what waits.
+        // Where something waits for it already, what it confirms next says whether it takes more.
         self.silent_since = None;
-        self.state.set_condition(Condition::Open);
     }
 
     fn disconnected(&mut self, reason: String) {
@@ -255,19 +264,29 @@ impl SharedThread {
 
     /// Refuses what is published while the backbone has not answered for too long.
     fn look(&mut self) {
-        if std::mem::take(&mut self.has_moved) && self.is_connected {
-            self.silent_since = None;
-            self.state.set_condition(Condition::Open);
+        let has_moved = std::mem::take(&mut self.has_moved);
+        if has_moved {
+            self.moved = Instant::now();
         }
-        let waits = self.publishing.since().filter(|_| self.is_connected);
+        if self.state.condition() == Condition::Failing {
+            if self.is_connected && (has_moved || self.publishing.is_empty()) {
+                self.of_status(|status| status.stalled(""));
+                self.state.set_condition(Condition::Open);
+            }
+            return;
+        }
+        // Whoever was handed over behind others waits from when it is the first.
+        let waits = self.publishing.since().map(|since| since.max(self.moved));
         let since = [self.silent_since, waits].into_iter().flatten().min();
-        if self.state.condition() == Condition::Failing
-            || since.is_none_or(|since| since.elapsed() < self.patience)
-        {
+        if since.is_none_or(|since| since.elapsed() < self.patience) {
+            return;
+        }
+        // One that is back is given the time to say something.
+        let grace = GRACE.min(self.patience);
+        if self.is_connected && self.connected.elapsed() < grace {
             return;
         }
         if self.is_connected {
-            self.silent_since = since;
             self.reason = format!(
                 "it confirms nothing for {:?}, though there is a connection; too few of its \
                  servers may run",
