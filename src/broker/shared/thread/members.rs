@@ -96,7 +96,12 @@ impl SharedThread {
     /// Says whether a connection is a member.
     pub(super) fn joined(&mut self, id: u64, joined: Result<u64, String>) {
         let Some(member) = self.members.all.get_mut(&id) else { return };
-        let Some(answer) = member.answer.take() else { return };
+        let Some(answer) = member.answer.take() else {
+            if joined.is_err() {
+                self.removed_elsewhere(id);
+            }
+            return;
+        };
         match joined {
             Ok(pending) => {
                 let kept = KeptSubscription {
@@ -118,6 +123,14 @@ impl SharedThread {
                 self.members.all.remove(&id);
             }
         }
+    }
+
+    /// Ends a member whose consumer was forgotten at another broker, or with a tool of the backbone's.
+    fn removed_elsewhere(&mut self, id: u64) {
+        let Some(member) = self.members.all.remove(&id) else { return };
+        member.outstanding.keys().for_each(|seq| self.held.let_go(*seq));
+        member.feed.end_removed();
+        self.line.send(ToBackbone::Leave { member: id });
     }
 
     /// Answers those who wait to be members, for whom there is no backbone.
