@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::{Message, Subject, Subscriber};
+use async_nats::{Message, StatusCode, Subject, Subscriber};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use tokio::sync::{Notify, mpsc};
@@ -25,7 +25,8 @@ use crate::protocol::Start;
 /// What is asked for at once, and what a member may have, whatever its window is.
 const MESSAGES: usize = 256;
 const BYTES: usize = 16 << 20;
-/// How often the server is told, before it is taken for a message that it knows no more.
+/// How often the server is told by a member that leaves. While it is one, it does not give up: what
+/// is not confirmed to it is not confirmed to its client.
 const ATTEMPTS: u32 = 4;
 const PAUSE: Duration = Duration::from_millis(250);
 
@@ -167,8 +168,7 @@ impl Member {
 
     /// There is no consumer: what is said of its messages is said of nothing.
     async fn idle(mut self) {
-        let words = std::mem::take(&mut self.words);
-        words.into_values().filter_map(|word| word.op).for_each(|op| self.ops.finish(op));
+        self.forget_words();
         while let Some(told) = self.mail.recv().await {
             match told {
                 ToMember::Settle { op, .. } => self.ops.finish(op),
@@ -176,6 +176,11 @@ impl Member {
                 ToMember::Leave => return,
             }
         }
+    }
+
+    fn forget_words(&mut self) {
+        let words = std::mem::take(&mut self.words);
+        words.into_values().filter_map(|word| word.op).for_each(|op| self.ops.finish(op));
     }
 
     /// Takes what it is told. Where nobody is there to tell it more, it leaves.
@@ -287,7 +292,9 @@ impl Member {
             start => start,
         };
         if is_anew {
+            // What was said is of messages of another stream.
             self.held.clear();
+            self.forget_words();
         }
         let (consumer, pending) = match consumers::join(place, &self.wanted, start).await {
             Ok(found) => found,
@@ -357,7 +364,7 @@ impl Member {
             if word.due.is_some_and(|due| due > now) {
                 continue;
             }
-            if word.attempts >= ATTEMPTS {
+            if self.leaves && word.attempts >= ATTEMPTS {
                 given_up.push(*number);
                 continue;
             }
@@ -378,9 +385,13 @@ impl Member {
 
     fn confirmed(&mut self, answer: &Message) {
         let number = answer.subject.as_str().rsplit('.').next();
-        if let Some(number) = number.and_then(|number| number.parse().ok()) {
-            // Without a consumer (503) there is nothing to be known.
-            self.finish(number);
+        let Some(number) = number.and_then(|number| number.parse().ok()) else { return };
+        if answer.status != Some(StatusCode::NO_RESPONDERS) {
+            return self.finish(number);
+        }
+        // Its servers are about to agree on who speaks for it. Where it is gone, that is heard of.
+        if let Some(word) = self.words.get_mut(&number) {
+            word.due = Some(Instant::now() + PAUSE);
         }
     }
 

@@ -11,8 +11,9 @@ use async_nats::{Auth, AuthError, ConnectOptions, ServerAddr};
 use nkeys::KeyPair;
 use percent_encoding::percent_decode_str;
 
-/// How often a connection is tried for a sign of life; three that stay away end it.
-const PING: Duration = Duration::from_secs(10);
+/// How often a connection is tried for a sign of life; three that stay away end it, and another
+/// server is looked for before publishers have waited for too long.
+const PING: Duration = Duration::from_secs(2);
 /// What a connection may take, and what an answer may before it is asked for again.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 /// What an answer may take that says whether the server is there at all.

@@ -7,9 +7,11 @@
 #[cfg(feature = "tls")]
 pub mod authority;
 pub mod backbone;
+pub mod cluster;
 pub mod line;
 pub mod mqtt;
 pub mod nats;
+pub mod plain_nats;
 pub mod process;
 pub mod proxy;
 pub mod python;

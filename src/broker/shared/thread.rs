@@ -80,7 +80,7 @@ pub(super) struct SharedThread {
     /// How long what is published waits for a backbone that does not answer.
     patience: Duration,
     is_connected: bool,
-    /// Since when there is no backbone, or it confirms nothing.
+    /// Since when there is no backbone.
     silent_since: Option<Instant>,
     /// When it has said something last of what was published, or that there is a server.
     moved_at: Instant,
@@ -267,9 +267,11 @@ impl SharedThread {
                 "the shared stream can be reached"
             );
         }
-        self.is_connected = true;
-        // What it confirms next says whether it takes what waits.
-        (self.silent_since, self.moved_at) = (None, Instant::now());
+        if !self.is_connected {
+            // It is given the time to confirm what waits.
+            self.moved_at = Instant::now();
+        }
+        (self.is_connected, self.silent_since) = (true, None);
         self.state.set_condition(Condition::Open);
     }
 

@@ -1,8 +1,13 @@
 //! Brokers that share topics, by a backbone in this process.
 #![cfg(all(feature = "broker", feature = "storage"))]
 
+mod checker;
+#[cfg(all(feature = "jetstream", feature = "cli"))]
+mod cluster;
 mod consumers;
 mod histories;
+#[cfg(feature = "jetstream")]
+mod jetstream;
 mod outages;
 mod values;
 

@@ -124,7 +124,7 @@ impl SharedThread {
             if joined.is_err()
                 && let Some(member) = self.members.all.remove(&id)
             {
-                self.forgotten(&member);
+                self.forgotten(id, &member);
             }
             return;
         };
@@ -169,11 +169,12 @@ impl SharedThread {
     }
 
     /// Ends a member whose consumer was forgotten.
-    fn forgotten(&self, member: &Member) {
+    fn forgotten(&self, id: u64, member: &Member) {
         member.outstanding.keys().for_each(|seq| self.held.let_go(*seq));
         member.feed.end_removed();
         // Its writer may have to tell the client.
         self.announce(&member.feed);
+        self.line.send(ToBackbone::Leave { member: id });
     }
 
     fn announce(&self, feed: &Arc<Feed>) {
@@ -468,8 +469,8 @@ impl SharedThread {
         };
         if reply.is_ok() {
             let of_it = |_: &u64, member: &mut Member| member.consumer == consumer;
-            let gone: Vec<_> = self.members.all.extract_if(of_it).map(|(_, it)| it).collect();
-            gone.iter().for_each(|member| self.forgotten(member));
+            let gone: Vec<_> = self.members.all.extract_if(of_it).collect();
+            gone.iter().for_each(|(id, member)| self.forgotten(*id, member));
         }
         let _ = answer.send(reply);
     }

@@ -1,0 +1,174 @@
+//! A server that is not there, has no stream, or no room.
+
+use babelmq::Format::{Json, Pickle};
+
+use super::{patient, server, server_with, start, start_in, start_with};
+use crate::shared::consumers::{consume, settle, work};
+use crate::shared::{delivery, publish, scratch, sharing, until_value};
+use crate::support::Field::{Bool, Raw, Str};
+use crate::support::nats::NatsServer;
+use crate::support::plain_nats::PlainNats;
+use crate::support::process::until;
+use crate::support::{Client, Frame, number};
+
+fn ping(client: &mut Client) -> Frame {
+    client.command(Json, &[("command", Str("ping"))]);
+    client.next()
+}
+
+#[test]
+fn a_broker_with_a_directory_goes_on_where_it_was() {
+    let (server, mut nats) = server();
+    let folder = scratch("jetstream-position");
+    let (one, other) = (start(&server), start_in(&folder, &server));
+    let mut producer = Client::connect(&one);
+    for value in 1..=5 {
+        publish(&mut producer, Json, &format!("orders/{}", value % 2), value);
+    }
+    until_value(&other, "orders/1", Some(5));
+    other.close().unwrap();
+    // Each topic's last message would not do: it is none that is remembered.
+    publish(&mut producer, Json, "orders/1", 7);
+    let brief = [
+        ("command", Str("publish")),
+        ("topic", Str("orders/1")),
+        ("message", Raw(b"8")),
+        ("retain", Bool(false)),
+    ];
+    producer.command(Json, &brief);
+    nats.publish("orders.0", &[("Babelmq-Clear", "true")], b"");
+    producer.is_quiet();
+    let other = start_in(&folder, &server);
+    assert_eq!(other.shared_topics()[0].applied, 8);
+    until_value(&other, "orders/1", Some(7));
+    until_value(&other, "orders/0", None);
+    let mut subscriber = Client::connect(&other);
+    assert_eq!(subscriber.subscribe(Pickle, "orders").len(), 1);
+    publish(&mut producer, Json, "orders/1", 9);
+    assert_eq!(delivery(&mut subscriber), ("orders/1".to_owned(), 9));
+    subscriber.is_quiet();
+}
+
+#[test]
+fn a_stream_that_is_missing_is_said_and_taken_up_when_it_is_made() {
+    let server = NatsServer::start();
+    let broker = start_with(&server, sharing());
+    until("it is known", || broker.shared_topics()[0].reason.contains("no stream orders"));
+    let mut client = Client::connect(&broker);
+    client.publish(Json, "orders/1", b"1");
+    let refusal = ping(&mut client);
+    refusal.refuses("backbone-unavailable", false);
+    let reason = refusal.field("reason");
+    let how =
+        format!("babelmq backbone create --backbone {} --shared 'orders=orders/#'", server.url());
+    assert!(reason.contains("no stream orders") && reason.contains(&how), "{reason}");
+    let mut nats = PlainNats::connect(&server.url()).unwrap();
+    nats.make("orders", super::SUBJECTS, serde_json::json!({})).unwrap();
+    // What was accepted, and not confirmed, is not forgotten.
+    until_value(&broker, "orders/1", Some(1));
+    publish(&mut client, Json, "orders/1", 2);
+    until_value(&broker, "orders/1", Some(2));
+    assert_eq!(nats.kept("orders").len(), 2);
+}
+
+#[test]
+fn a_server_that_is_restarted_in_the_middle_loses_and_repeats_nothing() {
+    let (mut server, _nats) = server();
+    let (one, other) = (start(&server), start(&server));
+    let mut subscribers = [&one, &other].map(Client::connect);
+    for subscriber in &mut subscribers {
+        subscriber.subscribe(Json, "orders");
+    }
+    let mut producers = [&one, &other].map(Client::connect);
+    let mut sent = 0;
+    for round in 0..3 {
+        for (at, producer) in producers.iter_mut().enumerate() {
+            for value in 0..300 {
+                let value = 1_000 * round + value;
+                producer.publish(Json, &format!("orders/{at}"), &number(Json, value));
+                sent += 1;
+            }
+            producer.command(Json, &[("command", Str("ping"))]);
+        }
+        until("some of it is confirmed", || one.shared_topics()[0].applied > sent - 500);
+        server.kill();
+        server.start_again();
+        for producer in &mut producers {
+            assert_eq!(producer.next().field("command"), "pong");
+        }
+    }
+    let [here, there] =
+        subscribers.each_mut().map(|it| (0..sent).map(|_| delivery(it)).collect::<Vec<_>>());
+    assert_eq!(here, there);
+    for at in ["orders/0", "orders/1"] {
+        let of = here.iter().filter(|(topic, _)| topic == at).map(|(_, value)| *value);
+        let expected = (0..3).flat_map(|round| (0..300).map(move |value| 1_000 * round + value));
+        assert!(of.eq(expected));
+    }
+    subscribers.iter_mut().for_each(Client::is_quiet);
+}
+
+#[test]
+fn what_the_stream_has_no_room_for_is_not_confirmed() {
+    let of_stream = serde_json::json!({"max_msgs": 2, "discard": "new"});
+    let (server, mut nats) = server_with(&[], of_stream);
+    let broker = start(&server);
+    let mut client = Client::connect(&broker);
+    publish(&mut client, Json, "orders/1", 1);
+    publish(&mut client, Json, "orders/1", 2);
+    client.publish(Json, "orders/1", b"3");
+    let refusal = ping(&mut client);
+    refusal.refuses("backbone-unavailable", false);
+    assert!(refusal.field("reason").contains("maximum messages exceeded"));
+    assert_eq!(nats.kept("orders").len(), 2);
+    // It is said to whoever waits for it, and to the next one, who asks when it is known.
+    ping(&mut client);
+    client.is_quiet();
+    until_value(&broker, "orders/1", Some(2));
+}
+
+#[test]
+fn a_publish_waits_for_a_server_that_hangs() {
+    let (server, _nats) = server();
+    let broker = start_with(&server, patient());
+    let mut client = Client::connect(&broker);
+    publish(&mut client, Json, "orders/1", 1);
+    server.freeze();
+    client.publish(Json, "orders/1", b"2");
+    client.command(Json, &[("command", Str("ping"))]);
+    until("it is noticed", || !broker.shared_topics()[0].is_connected);
+    assert_eq!(broker.shared_topics()[0].unconfirmed, 1);
+    server.thaw();
+    assert_eq!(client.next().field("command"), "pong");
+    until_value(&broker, "orders/1", Some(2));
+}
+
+/// What a member says while its server is away is known to it afterwards, and not confirmed before.
+#[test]
+fn an_acknowledgement_is_confirmed_when_the_server_has_it() {
+    let (mut server, _nats) = server();
+    let broker = start(&server);
+    let mut client = Client::connect(&broker);
+    consume(&mut client, 10);
+    let mut producer = Client::connect(&broker);
+    for value in 1..=3 {
+        publish(&mut producer, Json, "orders/1", value);
+        assert_eq!(work(&mut client).1, value);
+    }
+    settle(&mut client, "ack", 1);
+    server.kill();
+    until("it is noticed", || !broker.shared_topics()[0].is_connected);
+    for seq in [b"2", b"3"] {
+        client.command(Json, &[("command", Str("ack")), ("seq", Raw(seq))]);
+    }
+    client.command(Json, &[("command", Str("ping"))]);
+    server.start_again();
+    assert_eq!(client.next().field("command"), "pong");
+    server.kill();
+    server.start_again();
+    drop(client);
+    let mut next = Client::connect(&broker);
+    until("there is a server", || consume(&mut next, 10).field("command") == "subscribed");
+    publish(&mut producer, Json, "orders/1", 4);
+    assert_eq!(work(&mut next), (4, 4, 1));
+}
