@@ -32,7 +32,7 @@ pub(in crate::broker) struct Level {
     /// The outbox overflowed: what waits is not worth writing any more, only the last delivery,
     /// which says so.
     overflowed: AtomicBool,
-    last: Mutex<Option<Delivery>>,
+    last: Mutex<Option<Box<Delivery>>>,
     /// Deliveries that the writer has written, or let go of.
     written: AtomicUsize,
     /// The writer has ended.
@@ -265,7 +265,7 @@ impl Level {
 
     /// Says that what waits is to be discarded, and what is written instead.
     pub(in crate::broker) fn overflow(&self, last: Delivery) {
-        *self.last.lock() = Some(last);
+        *self.last.lock() = Some(Box::new(last));
         self.overflowed.store(true, Ordering::Release);
     }
 
@@ -275,7 +275,8 @@ impl Level {
 
     /// The refusal that is written instead of what was discarded, once.
     pub(in crate::broker) fn take_last(&self) -> Option<Delivery> {
-        if self.is_overflowed() { self.last.lock().take() } else { None }
+        let last = if self.is_overflowed() { self.last.lock().take() } else { None };
+        last.map(|last| *last)
     }
 
     /// Says that the writer has ended.

@@ -352,7 +352,7 @@ impl Dispatcher {
         match said {
             FromStream::Due(feed) => {
                 let Some(&slot) = self.by_id.get(&feed.client) else { return };
-                let Some(Some(client)) = self.slots.get(slot as usize) else { return };
+                let Some(Some(client)) = self.slots.get_mut(slot as usize) else { return };
                 if let Err(why) = client.outbox.announce_feed(&feed) {
                     self.let_go(slot, why);
                 }
