@@ -18,6 +18,7 @@ mod retained;
 mod rights;
 mod routing;
 mod shared;
+mod small_map;
 mod stats;
 mod streams;
 pub(crate) mod sync;
@@ -25,6 +26,7 @@ mod tenths;
 mod wall_clock;
 
 pub(crate) use routing::FilterMap;
+pub(crate) use small_map::SmallMap;
 
 pub use client_id::ClientId;
 pub use client_report::{

@@ -25,7 +25,7 @@ pub(super) struct Connections {
 #[derive(Debug, Default)]
 struct Inner {
     /// In the order in which they were accepted.
-    open: BTreeMap<ClientId, Connection>,
+    open: BTreeMap<ClientId, Box<Connection>>,
     per_origin: HashMap<Origin, usize>,
     /// How many speak what.
     spoken: BTreeMap<&'static str, u64>,
@@ -42,9 +42,9 @@ struct Connection {
     /// Counts it among those of its listener.
     _at: At,
     /// The session's thread; none before it was started, and while it is parked.
-    thread: Option<Thread>,
+    thread: Option<Box<Thread>>,
     /// The writer's thread, where it has one; perhaps one that has ended.
-    writer: Option<Thread>,
+    writer: Option<Box<Thread>>,
 }
 
 /// A connection, for who administrates the broker.
@@ -121,7 +121,7 @@ impl Connections {
         *inner.spoken.entry(protocol).or_default() += 1;
         let (thread, writer) = (None, None);
         let connection = Connection { line, peer, protocol, _at: at, thread, writer };
-        inner.open.insert(client, connection);
+        inner.open.insert(client, Box::new(connection));
         Ok(())
     }
 
@@ -156,11 +156,11 @@ impl Connections {
         let behind = (after.map_or(Unbounded, Excluded), Unbounded);
         let inner = self.inner.lock();
         let some = inner.open.range(behind).take(most);
-        let listed = |(client, connection): (&ClientId, &Connection)| {
+        let listed = |client: &ClientId, connection: &Connection| {
             let Connection { peer, protocol, .. } = *connection;
             Listed { client: *client, peer, protocol }
         };
-        some.map(listed).collect()
+        some.map(|(client, connection)| listed(client, connection)).collect()
     }
 
     /// What a connection speaks, in a word, if it is there.
@@ -179,7 +179,7 @@ impl Connections {
     pub(super) fn serve(&self, client: ClientId, thread: Thread) {
         let mut inner = self.inner.lock();
         let before = match inner.open.get_mut(&client) {
-            Some(connection) => connection.thread.replace(thread),
+            Some(connection) => connection.thread.replace(Box::new(thread)).map(|before| *before),
             None => Some(thread),
         };
         inner.ended.extend(before);
@@ -191,14 +191,14 @@ impl Connections {
     pub(super) fn park(&self, client: ClientId) {
         let mut inner = self.inner.lock();
         let thread = inner.open.get_mut(&client).and_then(|connection| connection.thread.take());
-        inner.ended.extend(thread);
+        inner.ended.extend(thread.map(|thread| *thread));
     }
 
     /// Says which thread writes to a connection from now on.
     pub(super) fn write(&self, client: ClientId, thread: Thread) {
         let mut inner = self.inner.lock();
         let before = match inner.open.get_mut(&client) {
-            Some(connection) => connection.writer.replace(thread),
+            Some(connection) => connection.writer.replace(Box::new(thread)).map(|before| *before),
             None => Some(thread),
         };
         inner.ended.extend(before);
@@ -210,7 +210,7 @@ impl Connections {
         let mut inner = self.inner.lock();
         let Some(connection) = inner.open.get_mut(&client) else { return };
         let thread = connection.writer.take_if(|thread| thread.is_this());
-        inner.ended.extend(thread);
+        inner.ended.extend(thread.map(|thread| *thread));
     }
 
     /// Joins threads that are at their end.
@@ -222,13 +222,13 @@ impl Connections {
     /// Says that a connection is over, and its thread at its end.
     pub(super) fn remove(&self, client: ClientId) {
         let mut inner = self.inner.lock();
-        let Some(Connection { peer, protocol, thread, writer, .. }) = inner.open.remove(&client)
-        else {
+        let Some(connection) = inner.open.remove(&client) else {
             return;
         };
+        let Connection { peer, protocol, thread, writer, .. } = *connection;
         inner.speaks_no_more(protocol);
         let origin = peer.origin();
-        inner.ended.extend(thread.into_iter().chain(writer));
+        inner.ended.extend(thread.into_iter().chain(writer).map(|thread| *thread));
         if let Some(count) = inner.per_origin.get_mut(&origin) {
             *count -= 1;
             if *count == 0 {
@@ -251,7 +251,7 @@ impl Connections {
             let mut threads = std::mem::take(&mut inner.ended);
             let open = std::mem::take(&mut inner.open).into_iter();
             threads.extend(open.flat_map(|(_, connection)| {
-                connection.thread.into_iter().chain(connection.writer)
+                connection.thread.into_iter().chain(connection.writer).map(|thread| *thread)
             }));
             threads
         };

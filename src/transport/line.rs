@@ -72,7 +72,7 @@ pub(super) struct Outgoing {
 #[derive(Debug)]
 enum Opening {
     Plain,
-    Tls(tls::Opening),
+    Tls(Box<tls::Opening>),
     WebSocket(Box<websocket::Reading>),
     Deaf(Box<events::Deaf>),
     #[cfg(test)]
@@ -83,7 +83,7 @@ enum Opening {
 #[derive(Debug)]
 enum Sealing {
     Plain,
-    Tls(tls::Sealing),
+    Tls(Box<tls::Sealing>),
     WebSocket(Box<Framing<websocket::Messages>>),
     Events(Box<Framing<events::Events>>),
     #[cfg(test)]

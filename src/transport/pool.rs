@@ -3,7 +3,7 @@
 use std::mem;
 use std::sync::atomic::Ordering;
 
-use super::writer::Writer;
+use super::writer::{Resting, Writer};
 use crate::broker::ClientId;
 use crate::broker::sync::{AtomicUsize, HashMap, Mutex, Receiver, Sender, unbounded};
 
@@ -20,7 +20,7 @@ pub(super) struct Pool {
 
 #[derive(Debug)]
 struct Inner {
-    resting: HashMap<ClientId, Box<Writer>>,
+    resting: HashMap<ClientId, Resting>,
     /// Writers that need a thread, while the system has none.
     #[allow(clippy::vec_box, reason = "writers are boxed wherever they are handed over")]
     stranded: Vec<Box<Writer>>,
@@ -60,10 +60,12 @@ impl Pool {
 
     /// Lets a writer rest whose turn is over; returns it if something has come meanwhile.
     pub(super) fn rest(&self, writer: Box<Writer>) -> Option<Box<Writer>> {
+        let mut writer = writer.rest();
         // A turn that is called for it after this waits for the lock, and finds it.
         let mut inner = self.inner.lock();
         if !writer.end_turn() {
-            return Some(writer);
+            drop(inner);
+            return Some(writer.wake());
         }
         inner.resting.insert(writer.client(), writer);
         None
@@ -71,7 +73,8 @@ impl Pool {
 
     /// The writer that was called, if it rests.
     pub(super) fn take_resting(&self, client: ClientId) -> Option<Box<Writer>> {
-        self.inner.lock().resting.remove(&client)
+        let resting = self.inner.lock().resting.remove(&client);
+        resting.map(Resting::wake)
     }
 
     /// Keeps a writer that needs a thread, while the system has none.

@@ -1,13 +1,12 @@
 //! One connection's part of the broker's memory.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::shared::Shared;
 use crate::broker::sync::Sender;
 use crate::broker::{Event, Lane, Queued, Use};
-use crate::codec::{Account, Claim, Share, Workspace};
+use crate::codec::{Account, Claim, Workspace};
 
 /// Bytes of memory that a connection takes with two threads: their stacks as far as they are used,
 /// its session and writer, the smallest buffer. One that is idle among many takes a fifth of that.
@@ -29,8 +28,6 @@ pub(super) struct Purse {
     in_flight: Account,
     queue: Account,
     answers: Account,
-    writing: Account,
-    pages: Account,
     lane: Lane,
 }
 
@@ -47,8 +44,6 @@ impl Purse {
             in_flight: account(Use::InFlight),
             queue: account(Use::Queues),
             answers: account(Use::Answers),
-            writing: account(Use::Writing),
-            pages: account(Use::Answers),
             lane: shared.backlog.lane(),
         })
     }
@@ -73,25 +68,9 @@ impl Purse {
     pub(super) fn answers(&self) -> Account {
         self.answers.clone()
     }
-
-    /// The share of what all connections together have on their way.
-    pub(super) fn all_in_flight(&self) -> Arc<Share> {
-        self.in_flight.share().clone()
-    }
-
     /// The account of what waits for this connection alone.
     pub(super) fn queue(&self) -> Account {
         self.queue.clone()
-    }
-
-    /// The account of what is gathered for one write.
-    pub(super) fn pages(&self) -> Account {
-        self.pages.clone()
-    }
-
-    /// The account of what is being written.
-    pub(super) fn writing(&self) -> Account {
-        self.writing.clone()
     }
 
     pub(super) fn workspace(&self) -> Workspace {

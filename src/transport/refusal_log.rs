@@ -12,9 +12,12 @@ use crate::wire::format_of;
 const LOGGED: u32 = 3;
 const SPAN: Duration = Duration::from_secs(1);
 
-/// The refusals of one client that were logged lately.
+/// The refusals of one client that were logged lately; most clients have none.
+#[derive(Debug, Default)]
+pub(super) struct RefusalLog(Option<Box<Logged>>);
+
 #[derive(Debug)]
-pub(super) struct RefusalLog {
+struct Logged {
     client: ClientId,
     peer: Peer,
     since: Option<Instant>,
@@ -23,27 +26,40 @@ pub(super) struct RefusalLog {
 }
 
 impl RefusalLog {
-    pub(super) fn new(client: ClientId, peer: Peer) -> RefusalLog {
-        RefusalLog { client, peer, since: None, logged: 0, unlogged: 0 }
-    }
-
-    /// The connection has this number from now on.
-    pub(super) fn rename(&mut self, client: ClientId) {
-        self.client = client;
-    }
-
     /// Logs the refusals among `steps`, or that there were more of them.
     #[cold]
-    pub(super) fn log(&mut self, steps: &[Step]) {
+    pub(super) fn log(&mut self, (client, peer): (ClientId, Peer), steps: &[Step]) {
         for step in steps {
             let Step::Control(token, Control::Refuse { refusal }) = step else { continue };
-            self.log_one(refusal, format_of(*token).name());
+            self.log_one((client, peer), refusal, format_of(*token).name());
         }
     }
 
     /// Logs a refusal of what came in this format, or that there were more of them.
     #[cold]
-    pub(super) fn log_one(&mut self, refusal: &Refusal, format: &str) {
+    pub(super) fn log_one(
+        &mut self,
+        (client, peer): (ClientId, Peer),
+        refusal: &Refusal,
+        format: &str,
+    ) {
+        let new = || Box::new(Logged { client, peer, since: None, logged: 0, unlogged: 0 });
+        let logged = self.0.get_or_insert_with(new);
+        // A session of MQTT that goes on has another number.
+        logged.client = client;
+        logged.log(refusal, format);
+    }
+
+    /// Says how many were not logged.
+    pub(super) fn end(&mut self) {
+        if let Some(logged) = &mut self.0 {
+            logged.end();
+        }
+    }
+}
+
+impl Logged {
+    fn log(&mut self, refusal: &Refusal, format: &str) {
         let (client, peer) = (self.client, self.peer);
         let now = Instant::now();
         if self.since.is_none_or(|since| now.duration_since(since) >= SPAN) {
@@ -60,10 +76,9 @@ impl RefusalLog {
         }
     }
 
-    /// Says how many were not logged.
-    pub(super) fn end(&mut self) {
+    fn end(&mut self) {
         if self.unlogged > 0 {
-            let RefusalLog { client, peer, unlogged: messages, .. } = *self;
+            let Logged { client, peer, unlogged: messages, .. } = *self;
             tracing::info!(%client, %peer, messages, "more messages refused than are logged one by \
             one");
             self.unlogged = 0;

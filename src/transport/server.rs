@@ -25,10 +25,11 @@ use super::shared::Shared;
 use super::threads;
 use super::turns;
 use super::users::{Users, UsersFileError, load_users};
+use super::writer::{Common, Shares};
 use crate::broker::sync::{AtomicBool, Mutex, Receiver, Sender, bounded};
 use crate::broker::{
     Announcer, BACKLOG_COST, Backbone, Backlog, ClientId, Counters, Dispatcher, Event, Memory,
-    NoBackbone, NoStore, Shared as SharedBy, Store, StoreError, StoreWriter, StreamsPlan,
+    NoBackbone, NoStore, Shared as SharedBy, Store, StoreError, StoreWriter, StreamsPlan, Use,
 };
 use crate::codec::BufferPool;
 
@@ -268,12 +269,20 @@ impl Broker {
         let mut shared_by = SharedBy::by(backbone, config.backbone_wait);
         dispatcher.share_topics(&config.shared, &mut shared_by, &announcer, config.limits)?;
         let ending = dispatcher.ending();
+        let mqtt = Arc::new(Sessions::new(counters.clone()));
+        let share = |of| memory.of(of).clone();
+        let shares = Shares {
+            in_flight: share(Use::InFlight),
+            writing: share(Use::Writing),
+            answers: share(Use::Answers),
+        };
         let shared = Arc::new(Shared {
-            config,
             tls: Mutex::default(),
             handshakes: Handshakes::new(),
             users: Users::new(users, memory.clone()),
-            mqtt: Arc::new(Sessions::new(counters.clone())),
+            writing: Common::new(&config, &counters, shares, &mqtt),
+            config,
+            mqtt,
             counters,
             connections: Connections::default(),
             pool,

@@ -2,6 +2,7 @@
 
 mod http;
 mod login;
+mod memory;
 mod mqtt;
 mod writing;
 
@@ -28,9 +29,10 @@ use crate::protocol::{
     ErrorCode, Format, FrameBuffer, FrameFault, HEADER_LEN, LARGEST_BUFFER, Limits, NextSize,
     Refusal, whole_frames,
 };
-use crate::wire::{Recent, Taken, take_in, token_of};
+use crate::wire::{Taken, take_in, token_of};
 use http::Http;
 use login::Goes;
+use memory::Remembered;
 use mqtt::Mqtt;
 use writing::RunningWriter;
 
@@ -78,7 +80,7 @@ pub(super) struct Session {
     permit: Option<Permit>,
     /// Bytes still to come of a frame that was refused before it was there as a whole.
     skip: usize,
-    recent: Recent,
+    recent: Remembered,
     refusal_log: RefusalLog,
     /// Who the client is, once that was asked.
     member: Option<Member>,
@@ -113,8 +115,7 @@ impl Session {
         purse: Purse,
     ) -> Box<Session> {
         let (writer, buffer) = (None, FrameBuffer::new());
-        let recent = Recent::new(shared.spares.clone(), purse.workspace());
-        let refusal_log = RefusalLog::new(client, peer);
+        let recent = Remembered::new(shared.spares.clone(), purse.workspace());
         Box::new(Session {
             client,
             peer,
@@ -131,7 +132,7 @@ impl Session {
             permit: None,
             skip: 0,
             recent,
-            refusal_log,
+            refusal_log: RefusalLog::default(),
             member: None,
             log_in_until: None,
             is_of_this_machine: false,
@@ -160,7 +161,7 @@ impl Session {
             Pause::Idle => {
                 // A buffer is made again when there is something to read.
                 self.buffer.release();
-                self.recent.release();
+                self.recent.forget();
                 self.purse.note_buffer(0);
                 Some(self)
             }
@@ -409,25 +410,25 @@ impl Session {
         if whole > 0 {
             give_way(whole, self.shared.awake.load(Ordering::Relaxed) > CROWD);
             // A session that waits for memory here holds nothing but its frames.
-            let flight = self.purse.fly(self.recent.room(whole), &self.events, &self.shared);
-            self.recent.hold(flight);
+            let flight = self.purse.fly(self.recent.get().room(whole), &self.events, &self.shared);
+            self.recent.get().hold(flight);
             let [shapes, open] =
                 [self.shared.shapes.load(Ordering::Relaxed), self.shared.counters.open()];
-            self.recent.note_audience(shapes, open);
+            self.recent.get().note_audience(shapes, open);
         }
         // Behind all that was waited for: who has lost a right meanwhile has lost it here.
         if self.renew_rights()? == Goes::NoFurther {
             return Ok(Taken::last());
         }
-        let mut taken = take_in(self.buffer.bytes(), limits, &mut self.recent);
+        let mut taken = take_in(self.buffer.bytes(), limits, self.recent.get());
         // Each batch has taken its part.
-        self.recent.hold(Claim::nothing());
-        self.recent.permit(false);
+        self.recent.get().hold(Claim::nothing());
+        self.recent.get().permit(false);
         if taken.whole > 0 {
             self.buffer.take(taken.whole);
             if taken.refused > 0 {
                 Counters::add(&self.shared.counters.refused, taken.refused);
-                self.refusal_log.log(&taken.steps);
+                self.refusal_log.log((self.client, self.peer), &taken.steps);
             }
             // While the store is full, a publisher may have to be told that it was refused.
             if taken.needs_answer || self.shared.store_full.load(Ordering::Relaxed) {
@@ -471,7 +472,7 @@ impl Session {
                 return Err(ErrorKind::ConnectionReset.into());
             }
         }
-        self.recent.permit(true);
+        self.recent.get().permit(true);
         Ok(())
     }
 
@@ -637,8 +638,7 @@ impl Drop for Session {
         }
         if let Some(RunningWriter { ended, reading, .. }) = self.writer.take() {
             drop(reading);
-            // Nothing is ever sent: the writer drops the other end.
-            let _ = ended.recv();
+            ended.wait();
         }
         self.shared.counters.open.fetch_sub(1, Ordering::Relaxed);
         self.shared.connections.remove(self.client);

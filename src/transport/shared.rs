@@ -11,6 +11,7 @@ use super::handshakes::Handshakes;
 use super::mqtt::Sessions;
 use super::pool::Pool;
 use super::users::Users;
+use super::writer::Common;
 use crate::broker::sync::{AtomicBool, Mutex};
 use crate::broker::{Backlog, Counters, Memory};
 use crate::codec::BufferPool;
@@ -26,6 +27,7 @@ pub(super) struct Shared {
     pub(super) counters: Arc<Counters>,
     pub(super) connections: Connections,
     pub(super) pool: Pool,
+    pub(super) writing: Arc<Common>,
     pub(super) mqtt: Arc<Sessions>,
     pub(super) backlog: Arc<Backlog>,
     pub(super) memory: Memory,

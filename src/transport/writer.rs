@@ -7,6 +7,7 @@
 
 mod gather;
 mod mqtt;
+mod resting;
 mod streams;
 
 use std::collections::VecDeque;
@@ -20,12 +21,13 @@ use super::line::{Close, Line, Outgoing, Pushed, Wait};
 use super::mqtt::Sessions;
 use super::priority::{CROWD, give_way};
 use super::write_deadline::{LEAST_TAKEN, WriteDeadline};
-use crate::broker::sync::{Instant, Mutex, Receiver, Sender, TryRecvError};
-use crate::broker::{Charge, ClientId, Counters, Cursor, Delivery, Feed, Inbox};
+use crate::broker::sync::{Alive, Instant, Lifetime, Mutex, TryRecvError};
+use crate::broker::{Charge, ClientId, Counters, Cursor, Delivery, Fate, Feed, Inbox};
 use crate::codec::{Account, Claim, Document, PlainNames, Share, release_scratch};
 use crate::protocol::Limits;
 use crate::wire::mqtt::Talk;
 use crate::wire::{IDLE_BYTES, MAX_BYTES, WriteBatch};
+pub(super) use resting::Resting;
 
 /// How long a connection that was ended from here may take to be ended from there as well.
 const LINGER: Duration = Duration::from_secs(1);
@@ -37,21 +39,16 @@ const WRITES_OF_A_TURN: usize = 4;
 
 #[derive(Debug)]
 pub(super) struct Writer {
+    hand: InHand,
     /// Whom it writes to, for the log.
     client: ClientId,
     outgoing: Outgoing,
     /// The dispatcher holds the other end, and drops it when the connection is to end.
     inbox: Inbox,
-    /// The session holds the other end, and drops it when it will not read any more.
-    session: Receiver<()>,
-    counters: Arc<Counters>,
-    limits: Limits,
+    common: Arc<Common>,
     deadline: WriteDeadline,
-    gathered: WriteBatch,
     /// Bytes of what was gathered that are written.
     written: usize,
-    /// Has to be waited for, which a turn does not.
-    pending: Option<(Delivery, Charge)>,
     /// Feeds that are due more than one turn's messages.
     feeds: VecDeque<Arc<Feed>>,
     /// Feeds whose next message waits until a client of MQTT has answered.
@@ -78,30 +75,63 @@ pub(super) struct Writer {
     reading: Claim,
     /// Memory that a long answer takes while it is written.
     answer: Claim,
-    /// What its session and it both know, where the client speaks MQTT.
-    talk: Option<Arc<Mutex<Talk>>>,
-    /// All sessions of MQTT, of which a client may ask.
-    sessions: Arc<Sessions>,
-    /// The session waits for this to be dropped before it ends.
-    _alive: Sender<()>,
+    ties: Ties,
+}
+
+/// What was taken from the inbox and is not written.
+#[derive(Debug)]
+struct InHand {
+    gathered: WriteBatch,
+    /// Has to be waited for, which a turn does not.
+    pending: Option<(Delivery, Charge)>,
+    /// Where it is kept for the client's next connection, where the client speaks MQTT.
+    kept_in: Option<(Arc<Mutex<Talk>>, Fate)>,
 }
 
 /// The ties between a session and its writer.
+#[derive(Debug)]
 pub(super) struct Ties {
-    /// The session holds the other end, and drops it when it will not read any more.
-    pub(super) session: Receiver<()>,
-    /// The session waits for this to be dropped before it ends.
-    pub(super) alive: Sender<()>,
-    /// Of what may be used for writing long answers.
-    pub(super) account: Account,
-    /// Of what may be used for answers, for what is gathered for one write.
-    pub(super) pages: Account,
-    /// The share of what all connections together have on their way.
-    pub(super) in_flight: Arc<Share>,
+    /// Over when the session will not read any more.
+    pub(super) session: Lifetime,
     /// What both know, where the client speaks MQTT.
     pub(super) talk: Option<Arc<Mutex<Talk>>>,
-    /// All sessions of MQTT.
-    pub(super) sessions: Arc<Sessions>,
+    /// The session waits for this to be dropped before it ends.
+    pub(super) _alive: Alive,
+}
+
+/// What all writers of a broker have in common.
+#[derive(Debug)]
+pub(super) struct Common {
+    counters: Arc<Counters>,
+    limits: Limits,
+    write_timeout: Duration,
+    shares: Shares,
+    /// All sessions of MQTT, of which a client may ask.
+    sessions: Arc<Sessions>,
+}
+
+/// The shares of memory that writers draw on.
+#[derive(Debug)]
+pub(super) struct Shares {
+    /// What all connections together have on their way.
+    pub(super) in_flight: Arc<Share>,
+    /// What may be used for writing long answers.
+    pub(super) writing: Arc<Share>,
+    /// What may be used for answers that wait.
+    pub(super) answers: Arc<Share>,
+}
+
+impl Common {
+    pub(super) fn new(
+        config: &Config,
+        counters: &Arc<Counters>,
+        shares: Shares,
+        sessions: &Arc<Sessions>,
+    ) -> Arc<Common> {
+        let Config { limits, write_timeout, .. } = *config;
+        let (counters, sessions) = (counters.clone(), sessions.clone());
+        Arc::new(Common { counters, limits, write_timeout, shares, sessions })
+    }
 }
 
 /// The state after a turn.
@@ -129,22 +159,20 @@ impl Writer {
         outgoing: Outgoing,
         inbox: Inbox,
         ties: Ties,
-        counters: Arc<Counters>,
-        config: &Config,
+        common: Arc<Common>,
     ) -> Box<Writer> {
-        let Config { limits, write_timeout, .. } = *config;
-        let Ties { session, alive, account, pages, in_flight, talk, sessions } = ties;
+        let kept_in = ties.talk.as_ref().map(|talk| (talk.clone(), inbox.fate()));
+        let Shares { in_flight, writing, answers } = &common.shares;
+        let deadline = WriteDeadline::new(client, common.write_timeout, in_flight.clone());
+        let (account, pages) = (writing.account(), answers.account());
         Box::new(Writer {
+            hand: InHand { gathered: WriteBatch::default(), pending: None, kept_in },
             client,
             outgoing,
             inbox,
-            session,
-            counters,
-            limits,
-            deadline: WriteDeadline::new(client, write_timeout, in_flight),
-            gathered: WriteBatch::default(),
+            deadline,
+            common,
             written: 0,
-            pending: None,
             feeds: VecDeque::new(),
             held_feeds: Vec::new(),
             held_first: 0,
@@ -158,9 +186,7 @@ impl Writer {
             page: Claim::nothing(),
             reading: Claim::nothing(),
             answer: Claim::nothing(),
-            talk,
-            sessions,
-            _alive: alive,
+            ties,
         })
     }
 
@@ -169,7 +195,7 @@ impl Writer {
         mut self: Box<Writer>,
         first: Option<(Delivery, Charge)>,
     ) -> Box<Writer> {
-        self.pending = first;
+        self.hand.pending = first;
         self
     }
 
@@ -206,7 +232,7 @@ impl Writer {
         // was left unread: so first only this direction ends, and the session goes on reading for a
         // moment.
         self.prepare_end();
-        if self.gathered.bytes > 0 {
+        if self.hand.gathered.bytes > 0 {
             // Who cannot be written to any more needs no goodbye.
             let _ = self.flush();
         }
@@ -217,14 +243,14 @@ impl Writer {
             && self.outgoing.push(&[], Wait::Tick).is_ok()
         {}
         self.outgoing.end();
-        let _ = self.session.recv_timeout(LINGER);
+        self.ties.session.wait_until(Instant::now() + LINGER);
         self.line().shut_down(Shutdown::Both);
     }
 
     /// As [`take_leave`](Self::take_leave), if that takes no time; otherwise the writer needs a
     /// thread for it.
     pub(super) fn end_at_once(mut self: Box<Writer>) -> Option<Box<Writer>> {
-        if self.session.try_recv() != Err(TryRecvError::Disconnected) {
+        if !self.ties.session.is_over() {
             return Some(self);
         }
         self.prepare_end();
@@ -250,11 +276,6 @@ impl Writer {
         self.inbox.begin_turn();
     }
 
-    /// Ends a turn; false if something has come since it began.
-    pub(super) fn end_turn(&self) -> bool {
-        self.inbox.end_turn()
-    }
-
     /// Says that this writer waits for its inbox from now on.
     pub(super) fn keep_turn(&mut self) {
         self.without_thread = None;
@@ -271,11 +292,11 @@ impl Writer {
         let since = *self.without_thread.get_or_insert_with(Instant::now);
         // A session that is over waits for its writer, and has a thread: perhaps the one that is
         // missing.
-        if self.session.try_recv() == Err(TryRecvError::Disconnected) {
+        if self.ties.session.is_over() {
             self.deadline.last_in_a_hurry(since)?;
         }
-        if self.gathered.bytes > 0 {
-            self.deadline.last(since, false, &self.inbox, &self.counters)?;
+        if self.hand.gathered.bytes > 0 {
+            self.deadline.last(since, false, &self.inbox, &self.common.counters)?;
         }
         Ok(is_news)
     }
@@ -295,17 +316,18 @@ impl Writer {
         for _ in 0..WRITES_OF_A_TURN {
             self.claim_page();
             let mut after = self.go_on_talking()?.then_some(After::Closed);
-            while after.is_none() && self.pending.is_none() && !self.gathered.is_enough() {
+            while after.is_none() && self.hand.pending.is_none() && !self.hand.gathered.is_enough()
+            {
                 match self.inbox.look() {
                     Ok((delivery, charge)) if delivery.may_take_time() => {
-                        self.pending = Some((delivery, charge));
+                        self.hand.pending = Some((delivery, charge));
                     }
                     Ok((delivery, charge)) => self.gather(delivery, charge)?,
                     Err(TryRecvError::Empty) => after = Some(After::Nothing),
                     Err(TryRecvError::Disconnected) => after = Some(After::Closed),
                 }
             }
-            if !self.write_at_once()? || self.pending.is_some() {
+            if !self.write_at_once()? || self.hand.pending.is_some() {
                 return Ok(After::Busy);
             }
             let has_more = after == Some(After::Nothing) && self.has_more_to_say();
@@ -324,13 +346,13 @@ impl Writer {
                 self.flush()?;
                 return Ok(End::Closed);
             }
-            if self.gathered.bytes > 0 && self.pending.is_none() {
-                self.pending = self.inbox.next_waiting();
-                if self.pending.is_none() {
+            if self.hand.gathered.bytes > 0 && self.hand.pending.is_none() {
+                self.hand.pending = self.inbox.next_waiting();
+                if self.hand.pending.is_none() {
                     self.flush()?;
                 }
             }
-            let next = match self.pending.take() {
+            let next = match self.hand.pending.take() {
                 Some(pending) => Ok(pending),
                 None => self.next_delivery(&is_crowded),
             };
@@ -341,7 +363,7 @@ impl Writer {
             };
             self.claim_page();
             self.gather(delivery, charge)?;
-            while !self.gathered.is_enough()
+            while !self.hand.gathered.is_enough()
                 && let Some((delivery, charge)) = self.inbox.next_waiting()
             {
                 self.gather(delivery, charge)?;
@@ -375,7 +397,7 @@ impl Writer {
     /// Gives memory back before it waits. Who knows for how long: there may be thousands of writers
     /// that wait.
     fn shrink(&mut self) {
-        self.gathered.shrink();
+        self.hand.gathered.shrink();
         release_scratch();
         self.page = Claim::nothing();
         self.reading = Claim::nothing();
@@ -391,7 +413,7 @@ impl Writer {
     fn claim_page(&mut self) {
         if self.page.bytes() == 0 {
             let page = self.pages.try_claim(MAX_BYTES);
-            self.gathered.is_short = page.is_none();
+            self.hand.gathered.is_short = page.is_none();
             self.page = page.unwrap_or_default();
         }
     }
@@ -399,12 +421,13 @@ impl Writer {
     /// Writes what was gathered if it is enough for a write.
     fn flush_enough(&mut self) -> io::Result<()> {
         // All that is gathered in a turn is written at its end.
-        if self.gathered.is_enough() && !self.in_turn { self.flush() } else { Ok(()) }
+        if self.hand.gathered.is_enough() && !self.in_turn { self.flush() } else { Ok(()) }
     }
 
     /// Writes what was gathered.
     fn flush(&mut self) -> io::Result<()> {
-        let Writer { gathered, outgoing, deadline, inbox, counters, answer, account, .. } = self;
+        let Writer { hand, outgoing, deadline, inbox, common, answer, account, .. } = self;
+        let (gathered, counters) = (&mut hand.gathered, &common.counters);
         if gathered.bytes > 0 || !outgoing.is_settled() {
             if !self.in_turn {
                 give_way(gathered.bytes, counters.open() > CROWD);
@@ -439,11 +462,11 @@ impl Writer {
     /// Writes what was gathered as far as the socket takes it at once. Returns whether that is all.
     fn write_at_once(&mut self) -> io::Result<bool> {
         let before = self.written;
-        self.written = send_at_once(&self.gathered, &mut self.outgoing, before)?;
+        self.written = send_at_once(&self.hand.gathered, &mut self.outgoing, before)?;
         if self.written > before {
             self.without_thread = None;
         }
-        if self.written < self.gathered.bytes || !self.outgoing.is_settled() {
+        if self.written < self.hand.gathered.bytes || !self.outgoing.is_settled() {
             return Ok(false);
         }
         self.note_written();
@@ -453,20 +476,27 @@ impl Writer {
     fn note_written(&mut self) {
         self.written = 0;
         self.answer = Claim::nothing();
-        Counters::add(&self.counters.bytes_out, self.gathered.bytes);
-        for charge in self.gathered.charges.drain(..) {
+        Counters::add(&self.common.counters.bytes_out, self.hand.gathered.bytes);
+        for charge in self.hand.gathered.charges.drain(..) {
             self.inbox.written(charge);
         }
-        self.gathered.clear();
+        self.hand.gathered.clear();
+    }
+}
+
+impl InHand {
+    /// Whether there is nothing.
+    fn is_empty(&self) -> bool {
+        self.gathered.bytes == 0 && self.gathered.charges.is_empty() && self.pending.is_none()
     }
 }
 
 /// What a client of MQTT was to be delivered is kept for its next connection.
-impl Drop for Writer {
+impl Drop for InHand {
     fn drop(&mut self) {
-        let Some(talk) = &self.talk else { return };
+        let Some((talk, fate)) = &self.kept_in else { return };
         for charge in self.gathered.charges.drain(..) {
-            self.inbox.written(charge);
+            fate.written(charge);
         }
         if let Some((delivery, charge)) = self.pending.take() {
             talk.lock().save(delivery, charge);

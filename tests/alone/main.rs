@@ -12,6 +12,7 @@ mod allocations;
 mod capacity;
 mod crowd;
 mod half_open;
+mod idle;
 mod leaving;
 mod resident;
 mod silence;

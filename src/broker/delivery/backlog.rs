@@ -44,8 +44,7 @@ struct State {
 #[derive(Debug)]
 struct Waiter {
     cost: usize,
-    /// The work that waits of its connection.
-    lane: Arc<AtomicUsize>,
+    lane: Arc<LaneState>,
     grant: Arc<Grant>,
 }
 
@@ -61,8 +60,14 @@ struct Grant {
 #[derive(Debug)]
 pub struct Lane {
     backlog: Arc<Backlog>,
-    waiting: Arc<AtomicUsize>,
-    gates: Arc<Gates>,
+    state: Arc<LaneState>,
+}
+
+#[derive(Debug, Default)]
+struct LaneState {
+    /// The work that waits of its connection.
+    waiting: AtomicUsize,
+    gates: Gates,
 }
 
 /// The streams that a connection has published to: while much waits for the disk of one, the
@@ -89,11 +94,7 @@ impl Backlog {
 
     /// The lane of a connection.
     pub fn lane(self: &Arc<Backlog>) -> Lane {
-        Lane {
-            backlog: self.clone(),
-            waiting: Arc::new(AtomicUsize::new(0)),
-            gates: Arc::default(),
-        }
+        Lane { backlog: self.clone(), state: Arc::default() }
     }
 
     /// The work that waits now.
@@ -123,7 +124,7 @@ impl Backlog {
         }
         // A session that wants little does not wait behind those that want much.
         waiting.retain(|waiter| {
-            let is_given = self.try_take(used, &waiter.lane, waiter.cost);
+            let is_given = self.try_take(used, &waiter.lane.waiting, waiter.cost);
             if is_given {
                 waiter.grant.is_given.store(true, Ordering::Relaxed);
                 waiter.grant.given.notify_all();
@@ -136,27 +137,23 @@ impl Backlog {
 impl Lane {
     /// Takes `cost`, as soon as there is room for it or the backlog is empty.
     pub fn claim(&self, cost: usize) -> Queued {
-        if self.gates.are_some.load(Ordering::Relaxed) {
-            self.gates.wait();
+        if self.state.gates.are_some.load(Ordering::Relaxed) {
+            self.state.gates.wait();
         }
         let Backlog { state, .. } = &*self.backlog;
         let mut state = state.lock();
-        if !self.backlog.try_take(&mut state.used, &self.waiting, cost) {
+        if !self.backlog.try_take(&mut state.used, &self.state.waiting, cost) {
             let grant = Arc::new(Grant::default());
             state.waiting.push_back(Waiter {
                 cost,
-                lane: self.waiting.clone(),
+                lane: self.state.clone(),
                 grant: grant.clone(),
             });
             while !grant.is_given.load(Ordering::Relaxed) {
                 grant.given.wait(&mut state);
             }
         }
-        let lane = Lane {
-            backlog: self.backlog.clone(),
-            waiting: self.waiting.clone(),
-            gates: self.gates.clone(),
-        };
+        let lane = Lane { backlog: self.backlog.clone(), state: self.state.clone() };
         Queued { lane: Some(lane), cost }
     }
 }
@@ -178,7 +175,8 @@ impl Gates {
 impl Queued {
     /// Notes that the connection publishes to a stream.
     pub(in crate::broker) fn note_stream(&self, stream: &Arc<StreamState>) {
-        let Some(Lane { gates, .. }) = &self.lane else { return };
+        let Some(Lane { state, .. }) = &self.lane else { return };
+        let gates = &state.gates;
         let mut streams = gates.streams.lock();
         if !streams.iter().any(|noted| Arc::ptr_eq(noted, stream)) {
             streams.retain(|noted| !noted.is_over());
@@ -196,7 +194,7 @@ impl Queued {
 impl Drop for Queued {
     fn drop(&mut self) {
         if let Some(lane) = &self.lane {
-            lane.backlog.give_back(&lane.waiting, self.cost);
+            lane.backlog.give_back(&lane.state.waiting, self.cost);
         }
     }
 }
@@ -233,7 +231,7 @@ mod tests {
 
     fn has_room(lane: &Lane, cost: usize) -> bool {
         let mut used = lane.backlog.used();
-        let waiting = AtomicUsize::new(lane.waiting.load(Ordering::Relaxed));
+        let waiting = AtomicUsize::new(lane.state.waiting.load(Ordering::Relaxed));
         lane.backlog.try_take(&mut used, &waiting, cost)
     }
 

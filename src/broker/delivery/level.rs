@@ -33,7 +33,7 @@ pub(in crate::broker) struct Level {
     /// The outbox overflowed: what waits is not worth writing any more, only the last delivery,
     /// which says so.
     overflowed: AtomicBool,
-    last: Mutex<Option<Delivery>>,
+    last: Mutex<Option<Box<Delivery>>>,
     /// Deliveries that the writer has written, or let go of.
     written: AtomicUsize,
     /// The writer has ended.
@@ -153,14 +153,15 @@ impl Level {
         (self.answers.load(Ordering::Relaxed), self.account.held())
     }
 
-    /// Calls for a writer, where no thread waits.
-    pub(in crate::broker) fn call(&self, calls: Option<&(ClientId, Sender<ClientId>)>) {
-        if let Some((client, calls)) = calls
-            && self.turn.call()
-        {
+    /// Calls for a writer, if it rests. Returns whether it did.
+    pub(in crate::broker) fn call(&self, calls: Option<&(ClientId, Sender<ClientId>)>) -> bool {
+        let Some((client, calls)) = calls else { return false };
+        let rested = self.turn().call();
+        if rested {
             // The threads that answer calls outlive every outbox.
             let _ = calls.send(*client);
         }
+        rested
     }
 
     pub(in crate::broker) fn turn(&self) -> &Wakeup {
@@ -276,7 +277,7 @@ impl Level {
 
     /// Says that what waits is to be discarded, and what is written instead.
     pub(in crate::broker) fn overflow(&self, last: Delivery) {
-        *self.last.lock() = Some(last);
+        *self.last.lock() = Some(Box::new(last));
         self.overflowed.store(true, Ordering::Release);
     }
 
@@ -286,7 +287,8 @@ impl Level {
 
     /// The refusal that is written instead of what was discarded, once.
     pub(in crate::broker) fn take_last(&self) -> Option<Delivery> {
-        if self.is_overflowed() { self.last.lock().take() } else { None }
+        let last = if self.is_overflowed() { self.last.lock().take() } else { None };
+        last.map(|last| *last)
     }
 
     /// Says that the writer has ended.

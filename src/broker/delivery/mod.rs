@@ -4,6 +4,7 @@ mod backlog;
 mod bell;
 mod leftovers;
 mod level;
+mod link;
 mod mailbox;
 mod outbox;
 mod parcel;
@@ -13,6 +14,7 @@ pub use leftovers::{Leftover, Leftovers};
 pub use level::Charge;
 pub(in crate::broker) use mailbox::Put;
 pub use mailbox::{Letter, Mailbox, Taken};
+pub(in crate::broker) use outbox::Warm;
 pub use outbox::{
     Discarded, Fate, Full, Inbox, Outbox, QueueLimits, Undelivered, outbox, outbox_with,
 };

@@ -5,15 +5,17 @@
 //! and not in deliveries. When it overflows, what waits in it is [discarded](Discarded).
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use crate::broker::client_id::ClientId;
 use crate::broker::delivery::bell::Bell;
 use crate::broker::delivery::level::{Charge, FLOOR, Level};
+use crate::broker::delivery::link::{Far, Near, link};
 use crate::broker::delivery::mailbox::Mailbox;
 use crate::broker::delivery::parcel::Parcel;
 use crate::broker::delivery::{Chosen, Delivery, Selection};
 use crate::broker::streams::Feed;
-use crate::broker::sync::{Instant, Receiver, Sender, SpinWait, TryRecvError, unbounded};
+use crate::broker::sync::{AtomicBool, Instant, Mutex, Receiver, Sender, SpinWait, TryRecvError};
 use crate::codec::{Account, Batch, Dialect, Share};
 use crate::protocol::{DEFAULT_QUEUE_BYTES, DEFAULT_QUEUE_MESSAGES, Overflow, Token, TopicFilter};
 
@@ -62,16 +64,47 @@ impl QueueLimits {
 pub struct Outbox {
     /// The writer holds the other end; when that is gone the connection is, and sending is without
     /// effect.
-    sender: Option<Sender<(Parcel, Charge)>>,
-    /// Another end, from which what waits is discarded: the writer may be busy with a peer that
-    /// takes nothing.
-    discards: Receiver<(Parcel, Charge)>,
+    link: Near<(Parcel, Charge)>,
     level: Arc<Level>,
     limits: QueueLimits,
     /// Whom to call when something waits that no thread waits for.
     calls: Option<(ClientId, Sender<ClientId>)>,
     /// The end that streams have; most outboxes have none.
     bell: Option<Arc<Bell>>,
+    /// Where it is noted when its writer was called, or it has a channel that it had not.
+    warm: Option<Arc<Warm>>,
+    /// Whether it is.
+    is_noted: bool,
+}
+
+/// Outboxes whose channels may be let go of when their writers rest.
+#[derive(Debug, Default)]
+pub(in crate::broker) struct Warm {
+    are_some: AtomicBool,
+    noted: Mutex<Vec<ClientId>>,
+}
+
+impl Warm {
+    fn note(&self, client: ClientId) {
+        self.noted.lock().push(client);
+        self.are_some.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether there are any.
+    pub(in crate::broker) fn are_some(&self) -> bool {
+        self.are_some.load(Ordering::Relaxed)
+    }
+
+    /// Takes them out.
+    pub(in crate::broker) fn take(&self) -> Vec<ClientId> {
+        self.are_some.store(false, Ordering::Relaxed);
+        std::mem::take(&mut *self.noted.lock())
+    }
+
+    /// Notes one once more.
+    pub(in crate::broker) fn again(&self, client: ClientId) {
+        self.note(client);
+    }
 }
 
 /// Whether an outbox has overflowed, for whoever reads from the connection.
@@ -108,7 +141,7 @@ pub struct Discarded {
 #[derive(Debug)]
 pub struct Inbox {
     /// The dispatcher holds the other end; when that is dropped, what is waiting is the last.
-    receiver: Receiver<(Parcel, Charge)>,
+    link: Far<(Parcel, Charge)>,
     level: Arc<Level>,
     wait: SpinWait,
     /// Another has it, and goes on with it when this is dropped.
@@ -148,18 +181,19 @@ pub fn outbox(limits: QueueLimits) -> (Outbox, Inbox) {
 /// A new outbox. Its answers are charged to one account, and what else waits for it alone to
 /// another.
 pub fn outbox_with(limits: QueueLimits, answers: Account, queue: Account) -> (Outbox, Inbox) {
-    let (sender, receiver) = unbounded();
+    let (near, far) = link();
     let level = Arc::new(Level::new(answers, queue));
     (
         Outbox {
-            sender: Some(sender),
-            discards: receiver.clone(),
+            link: near,
             level: level.clone(),
             limits,
             calls: None,
             bell: None,
+            warm: None,
+            is_noted: false,
         },
-        Inbox { receiver, level, wait: SpinWait::default(), is_lent: false },
+        Inbox { link: far, level, wait: SpinWait::default(), is_lent: false },
     )
 }
 
@@ -170,6 +204,35 @@ impl Outbox {
     pub fn calling(mut self, client: ClientId, calls: Sender<ClientId>) -> Outbox {
         self.calls = Some((client, calls));
         self
+    }
+
+    /// Notes it from now on where it has a channel, so that this is [let go of](Self::cool)
+    /// sometime. One that calls for nobody keeps its channel.
+    pub(in crate::broker) fn note_in(&mut self, warm: &Arc<Warm>) {
+        self.warm = self.calls.is_some().then(|| warm.clone());
+    }
+
+    fn note(&mut self) {
+        if let (Some(warm), Some((client, _)), false) = (&self.warm, &self.calls, self.is_noted) {
+            self.is_noted = true;
+            warm.note(*client);
+        }
+    }
+
+    /// Lets go of its channel if the writer rests. Returns whether that is to be tried again; if
+    /// not, it is noted when the writer is called next.
+    pub(in crate::broker) fn cool(&mut self) -> bool {
+        if self.bell.is_some() {
+            // Another thread sends through it too. It is noted no more.
+            return false;
+        }
+        let turn = self.level.turn();
+        let rests = turn.rests();
+        if rests {
+            self.link.let_go();
+        }
+        self.is_noted = !rests && !turn.is_kept();
+        self.is_noted
     }
 
     /// What says whether the connection was cut off.
@@ -210,7 +273,7 @@ impl Outbox {
     ///
     /// # Errors
     /// [`Undelivered::Gone`].
-    pub fn announce(&self, mailbox: &Arc<Mailbox>) -> Result<(), Undelivered> {
+    pub fn announce(&mut self, mailbox: &Arc<Mailbox>) -> Result<(), Undelivered> {
         self.send(Delivery::Mailbox(mailbox.clone()), Charge::default())
     }
 
@@ -218,16 +281,16 @@ impl Outbox {
     ///
     /// # Errors
     /// [`Undelivered::Gone`].
-    pub fn announce_feed(&self, feed: &Arc<Feed>) -> Result<(), Undelivered> {
+    pub fn announce_feed(&mut self, feed: &Arc<Feed>) -> Result<(), Undelivered> {
         self.send(Delivery::Feed(feed.clone()), Charge::default())
     }
 
     /// What says of a feed that it is due something, from another thread; `None` where the
     /// connection is gone.
     pub(in crate::broker) fn bell(&mut self) -> Option<Arc<Bell>> {
-        let Outbox { sender, level, calls, bell, .. } = self;
+        let Outbox { link, level, calls, bell, .. } = self;
         if bell.is_none() {
-            let sender = sender.clone()?;
+            let sender = link.sender()?;
             *bell = Some(Arc::new(Bell::new(sender, level.clone(), calls.clone())));
         }
         bell.clone()
@@ -239,7 +302,7 @@ impl Outbox {
     /// # Errors
     /// [`Undelivered`] if they do not fit, or the connection is gone; they were not added.
     pub fn deliver(
-        &self,
+        &mut self,
         batch: &Arc<Batch>,
         (dialect, is_own, chosen): (Dialect, bool, Option<Arc<Chosen>>),
         selection: Selection,
@@ -271,7 +334,7 @@ impl Outbox {
     /// [`Undelivered`] if 65,536 answers wait already, or as many bytes of answers as the queue may
     /// have of messages, or more than the broker's memory allows one connection, or if the
     /// connection is gone.
-    pub fn answer(&self, delivery: Delivery) -> Result<(), Undelivered> {
+    pub fn answer(&mut self, delivery: Delivery) -> Result<(), Undelivered> {
         let (messages, bytes) = self.level.answers();
         let waiting = Full { messages, bytes };
         if waiting.messages >= MAX_ANSWERS || waiting.bytes >= self.limits.bytes {
@@ -290,7 +353,7 @@ impl Outbox {
     /// discarded.
     pub fn overflow(self, last: Delivery) -> Discarded {
         self.level.overflow(last);
-        Discarded { waiting: self.discards.clone(), mailbox: None, level: self.level.clone() }
+        Discarded { waiting: self.link.receiver(), mailbox: None, level: self.level.clone() }
     }
 
     /// Messages and bytes that are waiting.
@@ -318,12 +381,14 @@ impl Outbox {
         self.level.own_bytes()
     }
 
-    fn send(&self, delivery: Delivery, charge: Charge) -> Result<(), Undelivered> {
-        let Some(sender) = self.sender.as_ref().filter(|_| !self.level.is_left()) else {
+    fn send(&mut self, delivery: Delivery, charge: Charge) -> Result<(), Undelivered> {
+        if self.level.is_left() {
             return Err(Undelivered::Gone);
-        };
-        sender.send((delivery.into(), charge)).map_err(|_| Undelivered::Gone)?;
-        self.level.call(self.calls.as_ref());
+        }
+        let is_new = self.link.send((delivery.into(), charge));
+        if self.level.call(self.calls.as_ref()) && self.link.has_channel() || is_new {
+            self.note();
+        }
         Ok(())
     }
 }
@@ -334,7 +399,7 @@ impl Drop for Outbox {
         if let Some(bell) = &self.bell {
             bell.end();
         }
-        self.sender = None;
+        self.link.close();
         self.level.close();
         self.level.call(self.calls.as_ref());
     }
@@ -368,19 +433,24 @@ impl Inbox {
     /// The same inbox for a writer that may end before what it is to write does: what waits stays.
     #[must_use]
     pub fn lend(&self) -> Inbox {
-        let (receiver, level) = (self.receiver.clone(), self.level.clone());
-        Inbox { receiver, level, wait: SpinWait::default(), is_lent: true }
+        let (link, level) = (self.link.lend(), self.level.clone());
+        Inbox { link, level, wait: SpinWait::default(), is_lent: true }
+    }
+
+    /// What says whether the connection was cut off.
+    pub fn fate(&self) -> Fate {
+        Fate(self.level.clone())
     }
 
     /// Deliveries that wait.
     pub fn waiting(&self) -> usize {
-        self.receiver.len()
+        self.link.len()
     }
 
     /// Waits for the next delivery; `None` when there will be none.
     pub fn wait(&mut self) -> Option<(Delivery, Charge)> {
         loop {
-            let Ok(next) = self.wait.recv(&self.receiver) else { return self.last() };
+            let Ok(next) = self.wait.recv(self.link.channel()) else { return self.last() };
             if let Some(next) = self.unless_discarded(next) {
                 return Some(next);
             }
@@ -393,7 +463,7 @@ impl Inbox {
     /// `Empty` if none came, `Disconnected` when there will be none.
     pub fn wait_until(&mut self, deadline: Instant) -> Result<(Delivery, Charge), TryRecvError> {
         loop {
-            let next = match self.wait.recv_until(&self.receiver, deadline) {
+            let next = match self.wait.recv_until(self.link.channel(), deadline) {
                 Err(TryRecvError::Disconnected) => {
                     return self.last().ok_or(TryRecvError::Disconnected);
                 }
@@ -407,7 +477,7 @@ impl Inbox {
 
     /// The next delivery, though the outbox may have overflowed: it is for somebody else.
     pub(in crate::broker) fn take(&self) -> Option<(Delivery, Charge)> {
-        self.receiver.try_recv().ok().map(|(parcel, charge)| (parcel.into(), charge))
+        self.link.try_recv().ok().map(|(parcel, charge)| (parcel.into(), charge))
     }
 
     /// The next delivery, if one is there.
@@ -421,7 +491,7 @@ impl Inbox {
     /// `Empty` if there is none, `Disconnected` when there will be none.
     pub fn look(&self) -> Result<(Delivery, Charge), TryRecvError> {
         loop {
-            let next = match self.receiver.try_recv() {
+            let next = match self.link.try_recv() {
                 Err(TryRecvError::Disconnected) => {
                     return self.last().ok_or(TryRecvError::Disconnected);
                 }
@@ -441,8 +511,12 @@ impl Inbox {
 
     /// Ends a turn. Returns false if something came since it began; then the turn goes on, and
     /// something may be there that was not seen. Otherwise whatever comes next calls for a writer.
-    pub fn end_turn(&self) -> bool {
-        self.level.turn().end()
+    pub fn end_turn(&mut self) -> bool {
+        let rests = self.level.turn().end();
+        if rests {
+            self.link.rest();
+        }
+        rests
     }
 
     /// Says that a thread waits from now on, or will: the calls end.
@@ -492,8 +566,8 @@ impl Drop for Inbox {
             return;
         }
         self.level.leave();
-        while let Ok((_, charge)) = self.receiver.try_recv() {
-            self.written(charge);
+        while let Ok((_, charge)) = self.link.try_recv() {
+            self.level.give_back_written(charge);
         }
     }
 }

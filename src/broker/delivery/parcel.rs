@@ -1,5 +1,5 @@
-//! A delivery in the channel to its writer. A channel has 31 places as soon as something was sent,
-//! for as long as its connection lives, and most connections are silent most of the time.
+//! A delivery on the way to its writer. A channel has 31 places as soon as something was sent, and
+//! each connection has a place of its own where it has none.
 
 use std::sync::Arc;
 

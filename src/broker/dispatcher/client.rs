@@ -1,6 +1,6 @@
 //! A connection that can receive, and what it subscribed to.
 
-use std::collections::{BTreeMap, HashMap, btree_map};
+use std::collections::{BTreeMap, btree_map};
 use std::sync::Arc;
 
 use super::streams::{Consuming, Touched};
@@ -9,6 +9,7 @@ use crate::broker::delivery::{Mailbox, Outbox};
 use crate::broker::peer::Peer;
 use crate::broker::rights::Rights;
 use crate::broker::routing::Way;
+use crate::broker::small_map::SmallMap;
 use crate::codec::{Account, Claim, Dialect};
 use crate::protocol::{Format, Overflow, Token, TopicFilter};
 
@@ -22,8 +23,6 @@ const MEMBERSHIP_COST: usize = 1_024;
 /// subscriptions that overlap are not, and all of them are left at once.
 const MOST_GROUPS: usize = 256;
 
-/// Subscriptions for which a connection may keep room though it has none.
-const ROOMY: usize = 256;
 /// Bytes of subscriptions that each connection may have whatever others have; they are a part of
 /// what it takes itself.
 const MODEST: usize = 8 << 10;
@@ -41,9 +40,9 @@ pub(super) struct Client {
     pub(super) outbox: Outbox,
     /// What may wait in its outbox, unless a subscription asks for less.
     queue_messages: usize,
-    pub(super) filters: HashMap<TopicFilter, Wish>,
+    pub(super) filters: SmallMap<TopicFilter, Wish>,
     /// The groups that it is in, by their names.
-    pub(super) memberships: HashMap<Arc<str>, Membership>,
+    pub(super) memberships: SmallMap<Arc<str>, Membership>,
     /// Whether its deliveries are kept for when it is back.
     pub(super) is_away: bool,
     /// With the memory for connections, for its subscriptions.
@@ -132,8 +131,8 @@ impl Client {
             rights,
             queue_messages: outbox.limits().messages,
             outbox,
-            filters: HashMap::new(),
-            memberships: HashMap::new(),
+            filters: SmallMap::default(),
+            memberships: SmallMap::default(),
             is_away: false,
             account,
             modest: 0,
@@ -318,7 +317,7 @@ impl Client {
     }
 
     /// Forgets which groups it is in, and says which they were.
-    pub(super) fn take_memberships(&mut self) -> HashMap<Arc<str>, Membership> {
+    pub(super) fn take_memberships(&mut self) -> SmallMap<Arc<str>, Membership> {
         let memberships = std::mem::take(&mut self.memberships);
         self.modest -= memberships.values().map(|membership| membership.modest).sum::<usize>();
         memberships
@@ -327,9 +326,6 @@ impl Client {
     /// The charge is for the subscriptions that there are, and not for what there were at some
     /// time.
     fn give_room_back(&mut self) {
-        if self.filters.capacity() > ROOMY && self.filters.len() < self.filters.capacity() / 8 {
-            self.filters.shrink_to(self.filters.len() * 2);
-        }
         if self.filters.is_empty() {
             (self.mailboxes, self.free_mailboxes) = (Vec::new(), Vec::new());
         }

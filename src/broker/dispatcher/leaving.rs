@@ -4,7 +4,7 @@
 //! between other events. Until the last is forgotten the connection's slot is not given to another,
 //! and what is routed there goes nowhere.
 
-use std::collections::{VecDeque, hash_map};
+use std::collections::VecDeque;
 use std::mem;
 use std::sync::Arc;
 
@@ -14,6 +14,7 @@ use super::client::Wish;
 use crate::broker::client_id::{ClientId, Slot};
 use crate::broker::delivery::{Discarded, Leftovers, Mailbox};
 use crate::broker::event::Event;
+use crate::broker::small_map::SmallMap;
 use crate::protocol::TopicFilter;
 
 /// Subscriptions that are forgotten at a time, and messages that are let go of: some tenths of a
@@ -33,7 +34,7 @@ pub(super) struct Leaving {
 #[derive(Debug)]
 struct Rest {
     slot: Slot,
-    filters: hash_map::IntoIter<TopicFilter, Wish>,
+    filters: <SmallMap<TopicFilter, Wish> as IntoIterator>::IntoIter,
     mailboxes: Vec<Option<Arc<Mailbox>>>,
 }
 

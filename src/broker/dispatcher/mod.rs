@@ -6,6 +6,7 @@
 mod clearing;
 mod client;
 mod clients;
+mod cooling;
 mod judging;
 mod leaving;
 mod memory;
@@ -43,6 +44,7 @@ use crate::protocol::{
 use clearing::Clearings;
 use client::Client;
 pub use clients::CLIENTS_TOGETHER;
+use cooling::Cooling;
 use judging::Judging;
 use leaving::Leaving;
 use notices::Notices;
@@ -63,13 +65,14 @@ pub struct Dispatcher {
     snapshots: Snapshots,
     subscriptions: Subscriptions,
     groups: Groups,
-    slots: Vec<Option<Client>>,
+    slots: Vec<Option<Box<Client>>>,
     free: Vec<Slot>,
     by_id: HashMap<ClientId, Slot>,
     /// Connections that were cut off and whose sessions still read.
     cut_off: HashSet<ClientId>,
     /// Subscriptions of connections that have ended.
     leaving: Leaving,
+    cooling: Cooling,
     pressure: Pressure,
     fanout: Fanout,
     counts: Counts,
@@ -113,6 +116,7 @@ impl Dispatcher {
             by_id: HashMap::new(),
             cut_off: HashSet::new(),
             leaving: Leaving::default(),
+            cooling: Cooling::default(),
             pressure: Pressure::default(),
             fanout: Fanout::default(),
             counts: Counts::default(),
@@ -219,7 +223,8 @@ impl Dispatcher {
         self.stop_falling_behind();
     }
 
-    fn attach(&mut self, id: ClientId, peer: Peer, rights: Rights, outbox: Outbox) {
+    fn attach(&mut self, id: ClientId, peer: Peer, rights: Rights, mut outbox: Outbox) {
+        self.cooling.watch(&mut outbox);
         let was_user = rights.user().map(|user| user.shared_name());
         let rights = self.renewed(rights);
         let account = self.memory.of(Use::Connections).account();
@@ -227,11 +232,11 @@ impl Dispatcher {
         client.touched = self.streams.silent.remove(&id).unwrap_or_default();
         let slot = match self.free.pop() {
             Some(slot) => {
-                self.slots[slot as usize] = Some(client);
+                self.slots[slot as usize] = Some(Box::new(client));
                 slot
             }
             None => {
-                self.slots.push(Some(client));
+                self.slots.push(Some(Box::new(client)));
                 (self.slots.len() - 1) as Slot
             }
         };
@@ -251,7 +256,7 @@ impl Dispatcher {
         }
     }
 
-    fn detach(&mut self, slot: Slot) -> Option<Client> {
+    fn detach(&mut self, slot: Slot) -> Option<Box<Client>> {
         let mut client = self.slots.get_mut(slot as usize)?.take()?;
         self.snapshots.end(&mut self.tree, slot);
         self.by_id.remove(&client.id);
@@ -490,7 +495,7 @@ impl Dispatcher {
     }
 
     fn send(&mut self, slot: Slot, delivery: Delivery) {
-        let Some(Some(client)) = self.slots.get(slot as usize) else { return };
+        let Some(Some(client)) = self.slots.get_mut(slot as usize) else { return };
         if let Err(why) = client.outbox.answer(delivery) {
             self.let_go(slot, why);
         }

@@ -35,7 +35,8 @@ impl Dispatcher {
             bytes: stored.weight() as u64,
         });
         let topics = topics.collect();
-        let clients = self.slots.iter().flatten().filter(|client| client.receives());
+        let clients = self.slots.iter().filter_map(Option::as_deref);
+        let clients = clients.filter(|client| client.receives());
         let mut clients: Vec<(&Client, u64)> =
             clients.map(|client| (client, client.waiting())).collect();
         clients.sort_by_key(|(client, waiting)| (Reverse(*waiting), client.id));

@@ -19,6 +19,7 @@ impl Dispatcher {
         loop {
             let next = self.next_event(events, &mut wait);
             let began = (unmeasured == 0).then(Instant::now);
+            let has_time = began.is_some() || next.is_err();
             match next {
                 Ok(event) => self.noting(|this| {
                     this.expire();
@@ -34,6 +35,9 @@ impl Dispatcher {
                 Err(_) => self.noting(Self::expire),
             }
             self.leave_on();
+            if has_time {
+                self.cool_some();
+            }
             if !self.judging.is_empty() {
                 self.go_on_judging();
             }
@@ -57,7 +61,7 @@ impl Dispatcher {
 
     /// The next event, or `Empty` where something else is to be done first.
     fn next_event(
-        &self,
+        &mut self,
         events: &Receiver<Event>,
         wait: &mut SpinWait,
     ) -> Result<Event, TryRecvError> {
@@ -73,13 +77,15 @@ impl Dispatcher {
         if !is_idle || next == Next::Step {
             return events.try_recv();
         }
+        let cooling = self.cooling.due();
         if !self.snapshots.is_empty() {
             return self.wait_for_writers(events, next);
         }
         match (next, self.next_expiry()) {
-            (Next::Nothing | Next::Step, None) => {
-                wait.recv(events).map_err(|_| TryRecvError::Disconnected)
-            }
+            (Next::Nothing | Next::Step, None) => match cooling {
+                Some(at) => wait.recv_until(events, at),
+                None => wait.recv(events).map_err(|_| TryRecvError::Disconnected),
+            },
             (next, expiry) => self.wait_for_more(events, wait, next, expiry),
         }
     }
@@ -119,7 +125,7 @@ impl Dispatcher {
     /// When something is to be done whatever comes.
     #[cfg(not(shuttle))]
     fn until(&self, next: Next) -> Option<Instant> {
-        let expiry = self.next_expiry();
+        let expiry = self.next_expiry().into_iter().chain(self.cooling.is_due_at()).min();
         match next {
             Next::At(at) => Some(expiry.map_or(at, |expiry| expiry.min(at))),
             _ => expiry,
@@ -138,10 +144,7 @@ impl Dispatcher {
         if expiry.is_some_and(|at| at <= Instant::now()) {
             return events.try_recv();
         }
-        let at = match next {
-            Next::At(at) => Some(expiry.map_or(at, |expiry| expiry.min(at))),
-            _ => expiry,
-        };
+        let at = self.until(next);
         let (Next::Room, Some(checkpointer)) = (next, &self.checkpointer) else {
             return match at {
                 Some(at) => wait.recv_until(events, at),

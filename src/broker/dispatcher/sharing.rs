@@ -1,7 +1,6 @@
 //! Connections that share subscriptions: who joins and leaves a group, and which of its members
 //! gets which messages.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Dispatcher;
@@ -13,13 +12,14 @@ use crate::broker::rights::Rights;
 use crate::broker::routing::{
     Fanout, Given, Groups, Member, Recipient, Route, Subscription, Way, share_equally,
 };
+use crate::broker::small_map::SmallMap;
 use crate::codec::{Batch, Dialect};
 use crate::protocol::{ErrorCode, Refusal, Reply, Token, TopicFilter};
 
 /// The groups, and the connections that are their members.
 pub(super) struct Sharers<'a> {
     pub(super) groups: &'a mut Groups,
-    pub(super) slots: &'a [Option<Client>],
+    pub(super) slots: &'a [Option<Box<Client>>],
 }
 
 impl Sharers<'_> {
@@ -90,7 +90,7 @@ impl Sharers<'_> {
         let weight = batch.weight();
         let named = |place: usize| (place as u32, topics.get(all[place].topic()));
         let has_room = |slot| {
-            let client: Option<&Client> = slots.get(slot as usize).and_then(Option::as_ref);
+            let client: Option<&Client> = slots.get(slot as usize).and_then(Option::as_deref);
             client.is_some_and(|client| client.outbox.has_room(messages, weight))
         };
         let messages = selection.places(batch).map(named);
@@ -182,9 +182,9 @@ impl Dispatcher {
     pub(super) fn end_memberships(
         &mut self,
         slot: Slot,
-        memberships: HashMap<Arc<str>, Membership>,
+        memberships: SmallMap<Arc<str>, Membership>,
     ) {
-        for Membership { group, filter, .. } in memberships.into_values() {
+        for (_, Membership { group, filter, .. }) in memberships {
             self.end_membership(slot, group, &filter);
         }
     }

@@ -127,7 +127,7 @@ impl Dispatcher {
         let (topic, limited) = (filter.clone(), scope.limit().is_some());
         if let Some(begin) = begin {
             let is_long = matches!(begin, Delivery::LongSnapshot { .. });
-            let Some(Some(client)) = self.slots.get(slot as usize) else { return };
+            let Some(Some(client)) = self.slots.get_mut(slot as usize) else { return };
             match client.outbox.answer(begin) {
                 // Where there is no memory for it to wait as a whole, it comes in pieces.
                 Err(Undelivered::NoMemory) if !is_long => {

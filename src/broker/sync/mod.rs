@@ -5,9 +5,12 @@
 //! `transport::model`). Sockets, and what waits for many of them, come from `transport::net` in the
 //! same way.
 
+mod lifetime;
 mod spin_wait;
 mod wakeup;
 
+#[cfg_attr(shuttle, allow(unused_imports, reason = "see the world"))]
+pub(crate) use lifetime::{Alive, Lifetime, lifetime};
 pub(in crate::broker) use spin_wait::SpinWait;
 pub(in crate::broker) use wakeup::Wakeup;
 

@@ -47,6 +47,16 @@ impl Wakeup {
         false
     }
 
+    /// Whether the writer rests, and was not called.
+    pub(in crate::broker) fn rests(&self) -> bool {
+        self.0.load(Ordering::Acquire) == 0
+    }
+
+    /// Whether a thread waits.
+    pub(in crate::broker) fn is_kept(&self) -> bool {
+        self.0.load(Ordering::Relaxed) & KEPT != 0
+    }
+
     /// Says that a thread waits.
     pub(in crate::broker) fn keep(&self) {
         self.0.swap(KEPT, Ordering::AcqRel);
@@ -61,10 +71,13 @@ mod tests {
     #[test]
     fn who_rests_is_called_once_and_who_writes_looks_again() {
         let turn = Wakeup::default();
-        assert!(!turn.call(), "a thread waits");
+        assert!(!turn.call() && turn.is_kept() && !turn.rests(), "a thread waits");
         turn.begin();
+        assert!(!turn.rests());
         assert!(turn.end());
+        assert!(turn.rests() && !turn.is_kept());
         assert!(turn.call());
+        assert!(!turn.rests(), "a call is on its way");
         assert!(!turn.call(), "a call is on its way");
         turn.begin();
         assert!(!turn.call(), "it has its turn");

@@ -92,8 +92,8 @@ impl Line {
             is_over: false,
             failed: None,
         };
-        incoming.text = super::Opening::Tls(opening);
-        outgoing.text = super::Sealing::Tls(Sealing { state, left, start: 0 });
+        incoming.text = super::Opening::Tls(Box::new(opening));
+        outgoing.text = super::Sealing::Tls(Box::new(Sealing { state, left, start: 0 }));
         Ok((line, incoming, outgoing))
     }
 }

@@ -42,7 +42,7 @@ impl Connection {
         )
     }
 
-    fn announce(&self, announce: bool, mailbox: &Arc<Mailbox>) {
+    fn announce(&mut self, announce: bool, mailbox: &Arc<Mailbox>) {
         if announce {
             // One that is gone need not be told.
             let _ = self.outbox.announce(mailbox);
@@ -73,7 +73,7 @@ impl Connection {
 #[test]
 fn drop_oldest() {
     explore("mailbox, drop-oldest", || {
-        let connection = Connection::new(any_bytes());
+        let mut connection = Connection::new(any_bytes());
         let names = ["a", "b"];
         let mailboxes = names.map(|name| connection.mailbox(Overflow::DropOldest, name, 3));
         let (mut put, mut dropped) = ([0; 2], [0; 2]);
@@ -129,7 +129,7 @@ fn follow(written: &[Line], topic: &str) -> (u64, u64) {
 #[test]
 fn latest() {
     explore("mailbox, latest", || {
-        let connection = Connection::new(any_bytes());
+        let mut connection = Connection::new(any_bytes());
         let most = 1 + any(3) as usize;
         let mailbox = connection.mailbox(Overflow::Latest, "#", most);
         let (mut put, mut dropped, mut newest) = (0, 0, HashMap::new());
@@ -172,7 +172,7 @@ fn stored(topic: &str, number: u64) -> Stored {
 #[test]
 fn close() {
     explore("mailbox, close", || {
-        let connection = Connection::new(PLENTY);
+        let mut connection = Connection::new(PLENTY);
         let mut mailboxes = Vec::new();
         let mut put = Vec::new();
         for _ in 0..2 {

@@ -23,7 +23,7 @@ fn an_outbox_overflows() {
         let is_late = one_in(4);
         let (begin, begun) = bounded::<()>(1);
         let begin = Some(begin).filter(|_| is_late);
-        let (outbox, written) = write(LIMITS, begun);
+        let (mut outbox, written) = write(LIMITS, begun);
         let (mut written, mut client) = (Some(written), None);
         if one_in(4) {
             // The client is gone meanwhile.

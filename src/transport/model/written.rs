@@ -6,13 +6,13 @@ use std::time::Duration;
 use super::client::{Client, Line, any_room};
 use crate::broker::sync::thread::{Builder, JoinHandle};
 use crate::broker::sync::world::{never_waits_for, one_in};
-use crate::broker::sync::{Receiver, bounded};
+use crate::broker::sync::{Receiver, lifetime};
 use crate::broker::{ClientId, Fate, Outbox, QueueLimits, outbox};
 use crate::codec::Share;
 use crate::transport::config::Config;
 use crate::transport::line::Line as Connection;
 use crate::transport::net::{self, Text};
-use crate::transport::writer::{Ties, Writer};
+use crate::transport::writer::{Common, Shares, Ties, Writer};
 
 /// The writer's client, and its thread.
 pub(super) struct Written {
@@ -34,15 +34,14 @@ pub(super) fn write(limits: QueueLimits, begin: Receiver<()>) -> (Outbox, Writte
     };
     let (_, _, outgoing) = parts;
     // Its session is over.
-    let (_, session) = bounded(0);
-    let (alive, _) = bounded(0);
-    let account = || Share::unlimited().account();
-    let (account, pages) = (account(), account());
-    let in_flight = Share::unlimited();
+    let (_, session) = lifetime();
+    let (alive, _) = lifetime();
+    let share = Share::unlimited;
+    let shares = Shares { in_flight: share(), writing: share(), answers: share() };
     let sessions = Arc::new(crate::transport::mqtt::Sessions::new(Arc::default()));
-    let ties = Ties { session, alive, account, pages, in_flight, talk: None, sessions };
-    let config = Config::default();
-    let writer = Writer::new(ClientId(1), outgoing, inbox, ties, Arc::default(), &config);
+    let ties = Ties { session, _alive: alive, talk: None };
+    let common = Common::new(&Config::default(), &Arc::default(), shares, &sessions);
+    let writer = Writer::new(ClientId(1), outgoing, inbox, ties, common);
     let fate = outbox.fate();
     let writer = Builder::new().spawn(move || {
         let _ = begin.recv();

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 
 use super::kept::Absent;
 use super::session_name::SessionName;
-use crate::broker::sync::{HashMap, Instant, Mutex, Receiver};
+use crate::broker::sync::{HashMap, Instant, Lifetime, Mutex};
 use crate::broker::{Away, ClientId, Counters, Peer};
 use crate::transport::line::Line;
 use crate::wire::mqtt::Talk;
@@ -20,8 +20,8 @@ pub(super) enum Place {
         client: ClientId,
         line: Line,
         talk: Arc<Mutex<Talk>>,
-        /// The connection holds the other end until it has let go of the session.
-        over: Receiver<()>,
+        /// Over when the connection has let go of the session.
+        over: Lifetime,
     },
     Absent(Absent),
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::kept::{Absent, LastWord, Stored};
 use super::places::{Found, Place, Places};
 use super::session_name::SessionName;
-use crate::broker::sync::{Instant, Mutex, RecvTimeoutError, Sender, TryRecvError, bounded};
+use crate::broker::sync::{Alive, Instant, Mutex, RecvTimeoutError, lifetime};
 use crate::broker::{ClientId, Counters, Peer, SessionReport};
 use crate::transport::line::Line;
 use crate::transport::net::Waker;
@@ -45,7 +45,7 @@ pub(in crate::transport) struct Seat {
     pub(in crate::transport) name: SessionName,
     client: ClientId,
     /// Dropped when the session is let go of; somebody may wait for it.
-    _over: Sender<()>,
+    _over: Alive,
 }
 
 impl Sessions {
@@ -76,7 +76,7 @@ impl Sessions {
         let Some(Place::Taken { line, talk, over, .. }) = inner.places.get(name) else {
             return Ok(false);
         };
-        if over.try_recv() == Err(TryRecvError::Disconnected) {
+        if over.is_over() {
             // A panic has ended it before it could let go.
             return Ok(false);
         }
@@ -85,10 +85,7 @@ impl Sessions {
         line.shut_down(Shutdown::Read);
         let over = over.clone();
         drop(inner);
-        match over.recv_deadline(until) {
-            Err(RecvTimeoutError::Timeout) => Err(RecvTimeoutError::Timeout),
-            _ => Ok(true),
-        }
+        if over.wait_until(until) { Ok(true) } else { Err(RecvTimeoutError::Timeout) }
     }
 
     /// Takes a session, from the connection that has it if there is one. Returns what was kept of
@@ -107,9 +104,7 @@ impl Sessions {
             is_taken_over |= self.end_connection(name, until)?;
             let mut inner = self.inner.lock();
             let away = match inner.places.remove(name) {
-                Some(Place::Taken { client, line, talk, over })
-                    if over.try_recv() != Err(TryRecvError::Disconnected) =>
-                {
+                Some(Place::Taken { client, line, talk, over }) if !over.is_over() => {
                     // Somebody else was faster.
                     inner.places.insert(name.clone(), Place::Taken { client, line, talk, over });
                     continue;
@@ -122,7 +117,7 @@ impl Sessions {
                 }
                 Some(Place::Taken { .. }) | None => None,
             };
-            let (held, over) = bounded(0);
+            let (held, over) = lifetime();
             let place = Place::Taken { client, line: line.clone(), talk: talk.clone(), over };
             inner.places.insert(name.clone(), place);
             Counters::add(&self.counters.mqtt_taken_over, usize::from(is_taken_over));

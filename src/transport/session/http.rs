@@ -22,7 +22,7 @@ use std::time::SystemTime;
 
 use super::{Awake, FAREWELL, Pause, Session};
 use crate::broker::sync::Instant;
-use crate::broker::{Counters, Fate, Inbox};
+use crate::broker::{Counters, Fate, Inbox, Use};
 use crate::codec::Claim;
 use crate::http::{Call, Head, Origins, Page, Problem, Response, description, unless_known};
 use crate::protocol::{ErrorCode, Refusal};
@@ -245,7 +245,7 @@ impl Session {
     pub(super) fn push(&mut self, pieces: &[&[u8]]) -> io::Result<()> {
         let timeout = self.shared.config.write_timeout;
         let held = self.http.as_ref().map_or(0, |http| http.held.bytes());
-        let writing = self.purse.writing();
+        let writing = self.shared.memory.of(Use::Writing).account();
         let Some(outgoing) = &mut self.outgoing else { return Err(ErrorKind::NotConnected.into()) };
         outgoing.set_tick(write_tick(timeout))?;
         let mut slices: Vec<IoSlice<'_>> = pieces

@@ -3,7 +3,7 @@
 use std::io;
 
 use super::Session;
-use crate::broker::sync::{Instant, Receiver, Sender, bounded};
+use crate::broker::sync::{Alive, Instant, Lifetime, lifetime};
 use crate::broker::{Charge, Delivery, Event, Fate, Inbox, Outbox, outbox_with};
 use crate::transport::line::{Pushed, Wait};
 use crate::transport::turns::place;
@@ -12,10 +12,10 @@ use crate::transport::writer::{Ties, Writer};
 
 #[derive(Debug)]
 pub(super) struct RunningWriter {
-    /// The writer holds the other end until it has ended.
-    pub(super) ended: Receiver<()>,
+    /// Of the writer.
+    pub(super) ended: Lifetime,
     /// Dropping it tells the writer that nobody reads any more.
-    pub(super) reading: Sender<()>,
+    pub(super) reading: Alive,
     /// Of the outbox that it writes from.
     pub(super) fate: Fate,
 }
@@ -58,15 +58,11 @@ impl Session {
         let Some(outgoing) = self.outgoing.take() else { return Ok(()) };
         let config = &self.shared.config;
         outgoing.set_tick(write_tick(config.write_timeout))?;
-        let (reading, session) = bounded(0);
-        let (alive, ended) = bounded(0);
-        let counters = self.shared.counters.clone();
-        let (account, pages) = (self.purse.writing(), self.purse.pages());
-        let in_flight = self.purse.all_in_flight();
+        let (reading, session) = lifetime();
+        let (alive, ended) = lifetime();
         let talk = self.talk();
-        let sessions = self.shared.mqtt.clone();
-        let ties = Ties { session, alive, account, pages, in_flight, talk, sessions };
-        let writer = Writer::new(self.client, outgoing, inbox, ties, counters, config);
+        let ties = Ties { session, talk, _alive: alive };
+        let writer = Writer::new(self.client, outgoing, inbox, ties, self.shared.writing.clone());
         place(&self.shared, writer.beginning_with(first));
         self.writer = Some(RunningWriter { ended, reading, fate });
         Ok(())

@@ -5,17 +5,17 @@ use std::net::{TcpListener, TcpStream};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use crossbeam_channel::Sender;
-
 use super::*;
+use crate::broker::sync::{Alive, Lifetime, lifetime};
 use crate::broker::{BACKLOG_COST, Backlog, Counters, Delivery, Memory, Outbox, Piece, outbox};
 use crate::codec::{BufferPool, Dialect, Share};
 use crate::protocol::{ErrorCode, HEADER_LEN, Header, Refusal, Reply, Token, TopicFilter};
 use crate::transport::config::Config;
 use crate::transport::connections::Connections;
 use crate::transport::line::Line;
+use crate::transport::mqtt::Sessions;
 use crate::transport::pool::Pool;
-use crate::transport::writer::Ties;
+use crate::transport::writer::{Common, Shares, Ties};
 
 /// A client of a broker of which there is nothing else.
 struct Connected {
@@ -23,22 +23,27 @@ struct Connected {
     peer: TcpStream,
     outbox: Outbox,
     /// The session's end: it says that it reads, and waits for the writer's end.
-    reading: Option<Sender<()>>,
-    ended: Receiver<()>,
+    reading: Option<Alive>,
+    ended: Lifetime,
     pool: JoinHandle<()>,
 }
 
 fn without_threads(write_timeout: Duration) -> Connected {
     let (pool, calls) = Pool::new();
+    let config = Config { write_timeout, ..Config::default() };
+    let (counters, mqtt) = (Arc::new(Counters::default()), Arc::new(Sessions::new(Arc::default())));
+    let share = Share::unlimited;
+    let shares = Shares { in_flight: share(), writing: share(), answers: share() };
     let shared = Arc::new(Shared {
-        config: Config { write_timeout, ..Config::default() },
+        writing: Common::new(&config, &counters, shares, &mqtt),
+        config,
         tls: crate::broker::sync::Mutex::default(),
         handshakes: crate::transport::handshakes::Handshakes::new(),
         users: crate::transport::users::Users::new(None, Memory::unlimited()),
-        counters: Arc::new(Counters::default()),
+        counters,
         connections: Connections::default(),
         pool,
-        mqtt: Arc::new(crate::transport::mqtt::Sessions::new(Arc::default())),
+        mqtt,
         backlog: Backlog::new(BACKLOG_COST),
         memory: Memory::unlimited(),
         allowances: crate::transport::allowances::Allowances::new(),
@@ -55,21 +60,9 @@ fn without_threads(write_timeout: Duration) -> Connected {
     let client = ClientId(1);
     let (outbox, inbox) = outbox(shared.config.queue);
     let outbox = outbox.calling(client, shared.pool.calls().unwrap());
-    let ((reading, session), (alive, ended)) = (bounded(0), bounded(0));
-    let account = shared.memory.of(crate::broker::Use::Writing).account();
-    let (counters, ties) = (
-        shared.counters.clone(),
-        Ties {
-            session,
-            alive,
-            pages: account.clone(),
-            account,
-            in_flight: Share::unlimited(),
-            talk: None,
-            sessions: shared.mqtt.clone(),
-        },
-    );
-    let writer = Writer::new(client, outgoing, inbox, ties, counters, &shared.config);
+    let ((reading, session), (alive, ended)) = (lifetime(), lifetime());
+    let ties = Ties { session, _alive: alive, talk: None };
+    let writer = Writer::new(client, outgoing, inbox, ties, shared.writing.clone());
     let of_pool = shared.clone();
     let pool = thread::spawn(move || {
         threads::NONE_LEFT.set(true);
@@ -81,7 +74,7 @@ fn without_threads(write_timeout: Duration) -> Connected {
 
 impl Connected {
     /// More than fits a socket: 20 MiB.
-    fn fill(&self) {
+    fn fill(&mut self) {
         for _ in 0..20 {
             let reply = Reply::Error(Refusal::new(ErrorCode::MalformedJson, "x".repeat(1 << 20)));
             self.outbox.answer(Delivery::Reply { reply, token: Token::default() }).unwrap();
@@ -92,7 +85,7 @@ impl Connected {
     fn end(mut self) -> Vec<u8> {
         self.reading = None;
         drop(self.outbox);
-        let _ = self.ended.recv();
+        self.ended.wait();
         self.shared.pool.end();
         self.pool.join().unwrap();
         assert_eq!(self.shared.pool.threads.load(Ordering::Relaxed), 0);
@@ -120,16 +113,16 @@ fn everything_is_written_all_the_same() {
 
 #[test]
 fn who_takes_nothing_is_given_up() {
-    let connected = without_threads(Duration::from_millis(100));
+    let mut connected = without_threads(Duration::from_millis(100));
     connected.fill();
-    let _ = connected.ended.recv();
+    connected.ended.wait();
     assert_eq!(connected.shared.counters.write_timeouts.load(Ordering::Relaxed), 1);
     assert!(connected.end().len() < 20 << 20);
 }
 
 #[test]
 fn what_takes_a_thread_is_given_up_when_its_session_is_over() {
-    let connected = without_threads(Duration::from_secs(60));
+    let mut connected = without_threads(Duration::from_secs(60));
     let (_more, pieces) = bounded::<Piece>(1);
     let topic = TopicFilter::parse("#").unwrap();
     connected

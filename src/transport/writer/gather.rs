@@ -26,7 +26,7 @@ stream was removed, or the broker is stopping";
 impl Writer {
     /// Adds a delivery to the next write; what is too much for one write is written on the way.
     pub(super) fn gather(&mut self, delivery: Delivery, charge: Charge) -> io::Result<()> {
-        if let Some(talk) = self.talk.clone() {
+        if let Some(talk) = self.ties.talk.clone() {
             return self.gather_mqtt(&talk, delivery, charge);
         }
         match delivery {
@@ -44,11 +44,11 @@ impl Writer {
                 }
                 if whole {
                     let reply = Reply::Subscribed { topic, values: sent, limited, kept: None };
-                    self.gathered.reply(token, &reply);
+                    self.hand.gathered.reply(token, &reply);
                 }
             }
             Delivery::Topics { pieces, token } => {
-                let mut list = List::new(token, &self.limits, &self.account);
+                let mut list = List::new(token, &self.common.limits, &self.account);
                 while let Some(piece) = self.next_piece(&pieces)? {
                     list.add(&piece);
                 }
@@ -64,7 +64,7 @@ impl Writer {
                 }
                 let refused = ticket.wait().err();
                 let is_last = refused.as_ref().is_some_and(|refusal| refusal.code.is_fatal());
-                self.gathered.reply(token, &refused.map_or(reply, Reply::Error));
+                self.hand.gathered.reply(token, &refused.map_or(reply, Reply::Error));
                 if is_last {
                     self.flush()?;
                     return Err(io::Error::other("what was published before is in doubt"));
@@ -73,15 +73,15 @@ impl Writer {
             Delivery::Backup { made, token } => {
                 self.flush()?;
                 match made.wait() {
-                    Ok(name) => self.gathered.backup(token, &name),
-                    Err(refusal) => self.gathered.reply(token, &Reply::Error(refusal)),
+                    Ok(name) => self.hand.gathered.backup(token, &name),
+                    Err(refusal) => self.hand.gathered.reply(token, &Reply::Error(refusal)),
                 }
             }
             Delivery::Report { report, token } => {
-                let stats = report.complete(&self.counters, resident_bytes(), |client| {
-                    self.sessions.report(client)
+                let stats = report.complete(&self.common.counters, resident_bytes(), |client| {
+                    self.common.sessions.report(client)
                 });
-                self.gathered.stats(token, &stats);
+                self.hand.gathered.stats(token, &stats);
             }
             Delivery::Feed(feed) => self.gather_feed(&feed)?,
             Delivery::Last(last) => self.gather_last(&last)?,
@@ -92,14 +92,14 @@ impl Writer {
                 self.flush()?;
                 let ended = || Refusal::new(ErrorCode::StorageFailed, STREAM_ENDED);
                 let reply = answer.recv().unwrap_or_else(|_| Err(ended()));
-                self.gathered.reply(token, &reply.unwrap_or_else(Reply::Error));
+                self.hand.gathered.reply(token, &reply.unwrap_or_else(Reply::Error));
             }
             Delivery::Names(names) => self.names = *names,
             // The next push says it.
             Delivery::Wake => {}
-            Delivery::Reply { reply, token } => self.gathered.reply(token, &reply),
+            Delivery::Reply { reply, token } => self.hand.gathered.reply(token, &reply),
         }
-        self.gathered.charges.push(charge);
+        self.hand.gathered.charges.push(charge);
         Ok(())
     }
 
@@ -111,10 +111,10 @@ impl Writer {
         };
         // What is long is written by itself.
         self.flush()?;
-        self.gathered.own.reserve(encoded);
-        self.gathered.reply(token, &reply);
+        self.hand.gathered.own.reserve(encoded);
+        self.hand.gathered.reply(token, &reply);
         drop(reply);
-        memory.shrink_to(self.gathered.own.capacity());
+        memory.shrink_to(self.hand.gathered.own.capacity());
         self.answer = memory;
         self.flush()
     }
@@ -152,7 +152,7 @@ impl Writer {
             let Taken { dropped, letters, messages, charge } = mailbox.take();
             if dropped > 0 {
                 let reply = Reply::Dropped { topic: mailbox.topic().clone(), count: dropped };
-                self.gathered.reply(mailbox.token(), &reply);
+                self.hand.gathered.reply(mailbox.token(), &reply);
             }
             for letter in &letters {
                 if self.inbox.is_overflowed() {
@@ -164,7 +164,7 @@ impl Writer {
                     }
                     Letter::Newest(stored) if !stored.is_held() => {
                         let reply = Reply::Cleared { topic: stored.topic().to_topic() };
-                        self.gathered.reply(mailbox.token(), &reply);
+                        self.hand.gathered.reply(mailbox.token(), &reply);
                     }
                     Letter::Newest(stored) => self.gather_stored(stored, dialect, Frame::Live)?,
                 }
@@ -172,7 +172,7 @@ impl Writer {
             }
             let is_last = letters.is_empty();
             drop(letters);
-            self.gathered.charges.push(self.inbox.gathered(charge));
+            self.hand.gathered.charges.push(self.inbox.gathered(charge));
             rest = rest.saturating_sub(messages);
             if rest == 0 || is_last {
                 return Ok(());
@@ -193,17 +193,17 @@ impl Writer {
         }
         if !self.in_turn {
             // Whoever asks first writes it for all.
-            give_way(batch.bytes().len(), self.counters.open() > CROWD);
+            give_way(batch.bytes().len(), self.common.counters.open() > CROWD);
         }
         let run = batch.run(dialect);
         self.count_failures(run.failed());
-        self.counters.add_translated(run.take_translated(), dialect.format());
+        self.common.counters.add_translated(run.take_translated(), dialect.format());
         if selection == &Selection::Whole && skipped == 0 && !batch.expands() {
-            self.gathered.whole_run((batch, run), dialect);
+            self.hand.gathered.whole_run((batch, run), dialect);
             return Ok(());
         }
         let mut messages = selected(batch, dialect, selection, skipped);
-        while let Some(apart) = self.gathered.messages((batch, run), dialect, &mut messages) {
+        while let Some(apart) = self.hand.gathered.messages((batch, run), dialect, &mut messages) {
             let topic = batch.topics().get(batch.messages()[apart].topic());
             self.gather_payload(batch.payload(apart), topic.as_str(), dialect, Frame::Live)?;
         }
@@ -227,13 +227,13 @@ impl Writer {
             let topic = batch.topics().get(published.topic());
             if published.is_cleared() {
                 let reply = Reply::Cleared { topic: topic.to_topic() };
-                self.gathered.reply(token_of(dialect.format()), &reply);
+                self.hand.gathered.reply(token_of(dialect.format()), &reply);
             } else {
                 let payload = batch.payload(index);
                 if payload.as_it_came(dialect).is_none() {
                     let mut from = [0; Format::ALL.len()];
                     from[published.format() as usize] = 1;
-                    self.counters.add_translated(from, dialect.format());
+                    self.common.counters.add_translated(from, dialect.format());
                 }
                 self.gather_payload(payload, topic.as_str(), dialect, Frame::Live)?;
             }
@@ -262,7 +262,7 @@ impl Writer {
             Err(error) if error.kind() == ErrorKind::OutOfMemory && !self.inbox.is_overflowed() => {
                 let refusal = Refusal::new(ErrorCode::MemoryFull, NO_MEMORY).about(topic);
                 let reply = Reply::Error(refusal);
-                self.gathered.reply(token_of(dialect.format()), &reply);
+                self.hand.gathered.reply(token_of(dialect.format()), &reply);
                 if is_answer {
                     return Ok(());
                 }
@@ -282,17 +282,20 @@ impl Writer {
     ) -> io::Result<()> {
         if let Some(content) = payload.as_it_came(dialect) {
             self.make_room(payload.source().len())?;
-            self.gathered.message(frame, dialect, topic, content);
+            self.hand.gathered.message(frame, dialect, topic, content);
         } else {
             let length = payload.source().len();
             if !self.in_turn {
-                give_way(length, self.counters.open() > CROWD);
+                give_way(length, self.common.counters.open() > CROWD);
             }
-            for decoded in [plain_size(length), self.limits.decoded_budget(length), usize::MAX] {
+            for decoded in
+                [plain_size(length), self.common.limits.decoded_budget(length), usize::MAX]
+            {
                 // What it is encoded to takes about as much again; without types, more.
                 let encoded = if dialect == Dialect::PlainXml { 4 } else { 1 };
                 self.make_room(decoded.saturating_mul(DECODING_FACTOR + encoded))?;
-                let Writer { gathered, scratch, limits, names, .. } = self;
+                let Writer { hand, scratch, common, names, .. } = self;
+                let (gathered, limits) = (&mut hand.gathered, &common.limits);
                 scratch.clear();
                 match payload.decode_within(scratch, limits, decoded) {
                     Ok(root) => {
@@ -311,7 +314,7 @@ impl Writer {
             self.scratch.clear();
         }
         if self.answer.bytes() > 0 && !self.in_turn {
-            self.answer.shrink_to(self.gathered.own.capacity());
+            self.answer.shrink_to(self.hand.gathered.own.capacity());
             self.flush()?;
         }
         Ok(())
@@ -344,7 +347,7 @@ impl Writer {
 
     pub(super) fn count_failures(&self, failed: usize) {
         if failed > 0 {
-            Counters::add(&self.counters.encoding_failures, failed);
+            Counters::add(&self.common.counters.encoding_failures, failed);
             tracing::error!(client = %self.client, failed, "judged messages could not be encoded; \
             this is a bug, please report it");
         }

@@ -27,17 +27,17 @@ impl Writer {
             }
             Delivery::Snapshot { values, .. } => {
                 let mut talking = talk.lock();
-                talking.begin_values(&mut self.gathered);
+                talking.begin_values(&mut self.hand.gathered);
                 talking.deliver_values(values, Held::Charge(charge));
                 drop(talking);
                 return self.go_on_with(talk);
             }
             Delivery::LongSnapshot { pieces, topic, limited, dialect, token } => {
-                talk.lock().begin_values(&mut self.gathered);
+                talk.lock().begin_values(&mut self.hand.gathered);
                 match self.gather_pieces(talk, &pieces) {
                     Ok(true) => {
                         let went_on = self.go_on_with(talk);
-                        talk.lock().done(&mut self.gathered);
+                        talk.lock().done(&mut self.hand.gathered);
                         went_on?;
                     }
                     Ok(false) => {}
@@ -59,7 +59,7 @@ impl Writer {
                     return Err(error);
                 }
                 let failed: Option<Refusal> = ticket.wait().err();
-                talk.lock().pong(failed.as_ref(), &mut self.gathered);
+                talk.lock().pong(failed.as_ref(), &mut self.hand.gathered);
                 if failed.is_some_and(|refusal| refusal.code.is_fatal()) {
                     self.flush()?;
                     return Err(io::Error::other("what was published before is in doubt"));
@@ -79,7 +79,7 @@ impl Writer {
                 }
                 let ended = || Refusal::new(ErrorCode::StorageFailed, STREAM_ENDED);
                 let refusal = answer.recv().unwrap_or_else(|_| Err(ended())).err();
-                talk.lock().stream_answered(token, refusal, &mut self.gathered);
+                talk.lock().stream_answered(token, refusal, &mut self.hand.gathered);
             }
             // What the session asked for by itself.
             Delivery::Reply {
@@ -87,31 +87,31 @@ impl Writer {
                 token,
             } if token.0 == 0 => {}
             Delivery::Reply { reply, token } => match reply {
-                Reply::Pong { .. } => talk.lock().pong(None, &mut self.gathered),
+                Reply::Pong { .. } => talk.lock().pong(None, &mut self.hand.gathered),
                 Reply::Subscribed { .. } | Reply::Cancelled { .. } => {
-                    talk.lock().done(&mut self.gathered);
+                    talk.lock().done(&mut self.hand.gathered);
                 }
                 Reply::Error(refusal) => {
-                    talk.lock().refuse(token, refusal, &mut self.gathered);
+                    talk.lock().refuse(token, refusal, &mut self.hand.gathered);
                 }
                 _ => {}
             },
             // Nothing else was asked for.
             _ => {}
         }
-        self.gathered.charges.push(charge);
+        self.hand.gathered.charges.push(charge);
         self.go_on_with(talk)
     }
 
     /// Goes on with what a client of MQTT is to get though nothing new was delivered. Returns
     /// whether the last was said.
     pub(super) fn go_on_talking(&mut self) -> io::Result<bool> {
-        let Some(talk) = self.talk.clone() else { return Ok(false) };
+        let Some(talk) = self.ties.talk.clone() else { return Ok(false) };
         // The guard does not live as long as what is done with the delivery.
         let saved = talk.lock().saved();
         match saved {
             Some((delivery, charge)) if self.in_turn && delivery.may_take_time() => {
-                self.pending = Some((delivery, charge));
+                self.hand.pending = Some((delivery, charge));
                 return Ok(false);
             }
             Some((delivery, charge)) => self.gather_mqtt(&talk, delivery, charge)?,
@@ -123,11 +123,11 @@ impl Writer {
             self.held_first = 0;
         }
         if self.in_turn
-            && self.pending.is_none()
+            && self.hand.pending.is_none()
             && let Some(feed) = self.feeds.pop_front()
         {
             // It reads a disk, which takes a thread.
-            self.pending = Some((Delivery::Feed(feed), Charge::default()));
+            self.hand.pending = Some((Delivery::Feed(feed), Charge::default()));
         }
         self.go_on_with(&talk)?;
         if may_go && !self.in_turn {
@@ -147,16 +147,16 @@ impl Writer {
 
     /// Says to a client of MQTT why the connection ends, if nobody has.
     pub(super) fn say_goodbye(&mut self) {
-        if let Some(talk) = &self.talk {
+        if let Some(talk) = &self.ties.talk {
             let mut talk = talk.lock();
             talk.end(Reason::SHUTTING_DOWN);
-            talk.go_on(&mut self.gathered, 0, tenths());
+            talk.go_on(&mut self.hand.gathered, 0, tenths());
         }
     }
 
     /// Whether there is something to write though nothing new was delivered.
     pub(super) fn has_more_to_say(&self) -> bool {
-        self.talk.as_ref().is_some_and(|talk| talk.lock().has_news())
+        self.ties.talk.as_ref().is_some_and(|talk| talk.lock().has_news())
     }
 
     /// Adds what can be written now.
@@ -165,11 +165,11 @@ impl Writer {
         loop {
             let (next, failed, sent) = {
                 let mut talk = talk.lock();
-                let next = talk.go_on(&mut self.gathered, paid, tenths());
+                let next = talk.go_on(&mut self.hand.gathered, paid, tenths());
                 (next, talk.take_failed(), talk.take_sent())
             };
             self.count_failures(failed);
-            self.counters.add_mqtt(MqttWay::Out, sent);
+            self.common.counters.add_mqtt(MqttWay::Out, sent);
             let paid_for = std::mem::take(&mut paid);
             match next {
                 Next::Nothing => {
@@ -208,9 +208,9 @@ impl Writer {
         }
         let put = match cursor.read() {
             Ok(Some(Found::Record(record))) if record.seq == seq => {
-                talk.lock().put_again(Some(&record), paid, &mut self.gathered)
+                talk.lock().put_again(Some(&record), paid, &mut self.hand.gathered)
             }
-            Ok(_) => talk.lock().put_again(None, paid, &mut self.gathered),
+            Ok(_) => talk.lock().put_again(None, paid, &mut self.hand.gathered),
             Err(error) => {
                 self.cannot_read(talk, &feed, &error);
                 PutKept::LeftOut
@@ -253,7 +253,8 @@ impl Writer {
     ) -> io::Result<Option<bool>> {
         let mut paid = 0;
         loop {
-            let put = talk.lock().deliver_kept(feed, (record, attempt), paid, &mut self.gathered);
+            let put =
+                talk.lock().deliver_kept(feed, (record, attempt), paid, &mut self.hand.gathered);
             match put {
                 PutKept::Written | PutKept::LeftOut => {
                     self.flush_enough()?;

@@ -38,7 +38,7 @@ impl Writer {
     pub(super) fn gather_feed(&mut self, feed: &Arc<Feed>) -> io::Result<()> {
         feed.begin();
         if feed.was_removed()
-            && let Some(talk) = &self.talk
+            && let Some(talk) = &self.ties.talk
         {
             talk.lock().lose_consumer(feed);
         }
@@ -46,14 +46,14 @@ impl Writer {
         let dropped = feed.take_dropped();
         if dropped > 0 {
             let reply = Reply::Dropped { topic: feed.filter.clone(), count: dropped };
-            self.gathered.reply(feed.token, &reply);
+            self.hand.gathered.reply(feed.token, &reply);
         }
         let mut room = TOGETHER;
         while let Some((due, mut place)) = feed.take() {
             let left = self.gather_due(feed, due, &mut place, &mut room)?;
             let written = std::mem::take(&mut place.written);
             feed.count(written);
-            self.counters.add_streamed(feed.dialect.format(), written);
+            self.common.counters.add_streamed(feed.dialect.format(), written);
             match left {
                 Left::Done => feed.put_back(place, None),
                 Left::Enough(from) => {
@@ -116,7 +116,7 @@ impl Writer {
             if *room == 0 {
                 return Ok(Left::Enough(seq));
             }
-            if let Some(talk) = &self.talk
+            if let Some(talk) = &self.ties.talk
                 && !talk.lock().has_room_for_kept()
             {
                 return Ok(Left::Held(seq));
@@ -135,7 +135,7 @@ impl Writer {
                     if !feed.wants(record.topic) {
                         continue;
                     }
-                    if let Some(talk) = self.talk.clone() {
+                    if let Some(talk) = self.ties.talk.clone() {
                         match self.gather_kept(&talk, feed, &record, due.attempt)? {
                             None => return Ok(Left::Held(record.seq)),
                             Some(is_written) => *written += u64::from(is_written),
@@ -155,7 +155,7 @@ impl Writer {
                 }
                 Ok(None) => return Ok(Left::Done),
                 Err(error) => {
-                    if let Some(talk) = &self.talk {
+                    if let Some(talk) = &self.ties.talk {
                         self.cannot_read(talk, feed, &error);
                         return Ok(Left::Failed(seq));
                     }
@@ -169,8 +169,8 @@ impl Writer {
 
     /// Says what is wrong with messages of a feed, where the client has a word for that.
     fn tell_of_feed(&mut self, feed: &Feed, refusal: Refusal) {
-        if self.talk.is_none() {
-            self.gathered.reply(feed.token, &Reply::Error(refusal));
+        if self.ties.talk.is_none() {
+            self.hand.gathered.reply(feed.token, &Reply::Error(refusal));
         }
     }
 
@@ -180,7 +180,7 @@ impl Writer {
         let (all, mut cursor) = match last.find() {
             Ok(found) => found,
             Err(error) => {
-                self.gathered.reply(token, &Reply::Error(unreadable(&error)));
+                self.hand.gathered.reply(token, &Reply::Error(unreadable(&error)));
                 return Ok(());
             }
         };
@@ -203,22 +203,22 @@ impl Writer {
                 Ok(Some(Found::Record(_)) | None) => {}
                 Ok(Some(Found::Damage(damage))) => {
                     let refusal = damaged(last.stream(), &damage);
-                    self.gathered.reply(token, &Reply::Error(refusal));
+                    self.hand.gathered.reply(token, &Reply::Error(refusal));
                 }
                 Err(error) => {
-                    self.gathered.reply(token, &Reply::Error(unreadable(&error)));
+                    self.hand.gathered.reply(token, &Reply::Error(unreadable(&error)));
                     return Ok(());
                 }
             }
         }
-        self.gathered.reply(token, &Reply::Values { topic: topic.clone(), count });
+        self.hand.gathered.reply(token, &Reply::Values { topic: topic.clone(), count });
         Ok(())
     }
 
     /// Adds what is known of streams.
     pub(super) fn gather_streams(&mut self, streams: &[StreamSummary], token: Token) {
         let streams = Value::List(streams.iter().map(StreamSummary::to_value).collect());
-        self.gathered.reply(token, &Reply::Streams { streams });
+        self.hand.gathered.reply(token, &Reply::Streams { streams });
     }
 
     /// Adds what the threads of streams know of their consumers.
@@ -226,7 +226,7 @@ impl Writer {
         // What was gathered does not wait for them.
         self.flush()?;
         let consumers = consumers_to_value(asked);
-        self.gathered.reply(token, &Reply::Consumers { consumers });
+        self.hand.gathered.reply(token, &Reply::Consumers { consumers });
         Ok(())
     }
 }

@@ -4,9 +4,8 @@ use std::io::Read;
 use std::net::{TcpListener, TcpStream};
 use std::thread;
 
-use crossbeam_channel::bounded;
-
 use super::*;
+use crate::broker::sync::lifetime;
 use crate::broker::{Outbox, Stored, outbox};
 use crate::codec::{Dialect, PayloadRef, Share};
 use crate::protocol::{
@@ -20,7 +19,7 @@ struct Connected {
     writer: Box<Writer>,
     peer: TcpStream,
     outbox: Outbox,
-    reading: Sender<()>,
+    reading: Alive,
 }
 
 fn connected(
@@ -32,31 +31,26 @@ fn connected(
     let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let (_, _, outgoing) = line(listener.accept().unwrap().0.into());
     let (outbox, inbox) = outbox(config.queue);
-    let ((reading, session), (alive, _)) = (bounded(0), bounded(0));
-    let (account, pages) = (share.account(), Share::unlimited().account());
+    let ((reading, session), (alive, _)) = (lifetime(), lifetime());
+    let (writing, answers) = (share.clone(), Share::unlimited());
+    let shares = Shares { in_flight: Share::unlimited(), writing, answers };
     let sessions =
         std::sync::Arc::new(crate::transport::mqtt::Sessions::new(std::sync::Arc::default()));
-    let ties = Ties {
-        session,
-        alive,
-        account,
-        pages,
-        in_flight: Share::unlimited(),
-        talk: None,
-        sessions,
-    };
-    let writer = Writer::new(ClientId(1), outgoing, inbox, ties, Arc::default(), &config);
+    let ties = Ties { session, _alive: alive, talk: None };
+    let common = Common::new(&config, &Arc::default(), shares, &sessions);
+    let writer = Writer::new(ClientId(1), outgoing, inbox, ties, common);
     Connected { writer, peer, outbox, reading }
 }
 
 /// What a client reads to whom `deliver` gives something while others have all the memory for
 /// writing.
-fn read_without_memory(deliver: impl FnOnce(&Outbox)) -> Vec<String> {
+fn read_without_memory(deliver: impl FnOnce(&mut Outbox)) -> Vec<String> {
     let share = Share::new(1 << 20);
     let _others = share.account().charge(1 << 20);
-    let Connected { writer, mut peer, outbox, reading: _reading } = connected(Line::plain, &share);
+    let Connected { writer, mut peer, mut outbox, reading: _reading } =
+        connected(Line::plain, &share);
     let writer = thread::spawn(move || drop(writer.run(|| false)));
-    deliver(&outbox);
+    deliver(&mut outbox);
     drop(outbox);
     let mut frames = Vec::new();
     let mut header = [0; HEADER_LEN];
@@ -75,8 +69,8 @@ fn read_without_memory(deliver: impl FnOnce(&Outbox)) -> Vec<String> {
 #[test]
 fn a_turn_that_leaves_something_sealed_is_not_over() {
     let share = Share::unlimited();
-    let Connected { mut writer, mut peer, outbox, reading } = connected(Line::sealed, &share);
-    pong(&outbox);
+    let Connected { mut writer, mut peer, mut outbox, reading } = connected(Line::sealed, &share);
+    pong(&mut outbox);
     assert_eq!(writer.take_turn().unwrap(), After::Busy);
     drop((outbox, reading));
     assert!(writer.run(|| false).is_none());
@@ -92,7 +86,7 @@ fn long_value() -> Stored {
     Stored::new(topic.name(), PayloadRef::new(text.as_bytes(), Format::Json), 0)
 }
 
-fn pong(outbox: &Outbox) {
+fn pong(outbox: &mut Outbox) {
     let reply = Reply::Pong { id: None };
     outbox.answer(Delivery::Reply { reply, token: Token::default() }).unwrap();
 }

@@ -168,9 +168,25 @@ impl FrameBuffer {
     /// # Errors
     /// Whatever `source` says.
     pub fn read_with(&mut self, size: usize, source: &mut impl Read) -> io::Result<usize> {
+        if self.buffer.is_empty() && size <= SMALLEST_BUFFER {
+            return self.begin_with(size, source);
+        }
         self.resize(size);
         let count = source.read(&mut self.buffer[self.end..])?;
         self.end += count;
+        Ok(count)
+    }
+
+    /// The first read of a buffer: who waits for something takes no memory until it comes, because
+    /// there may be thousands who wait.
+    fn begin_with(&mut self, size: usize, source: &mut impl Read) -> io::Result<usize> {
+        let mut first = [0; SMALLEST_BUFFER];
+        let first = &mut first[..size];
+        let count = source.read(first)?;
+        if count > 0 {
+            self.buffer = first.to_vec();
+            (self.start, self.end) = (0, count);
+        }
         Ok(count)
     }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use super::ask::{no_answer, token};
 use super::{Answer, Session, no_memory};
-use crate::broker::{Control, Delivery, Step, topic_cost};
+use crate::broker::{Control, Delivery, Step, Use, topic_cost};
 use crate::codec::{Batch, Claim, DECODING_FACTOR, Dialect, Document, Payload, json};
 use crate::http::{Problem, Publish, Response, limits, page_of_topics, value};
 use crate::protocol::{
@@ -32,7 +32,7 @@ impl Session {
         };
         drop(body);
         self.purse.note_buffer(self.buffer.size());
-        let flight = self.purse.fly(self.recent.room(length), &self.events, &self.shared);
+        let flight = self.purse.fly(self.recent.get().room(length), &self.events, &self.shared);
         // Behind all that was waited for: who has lost the right meanwhile has lost it here.
         let renewed = self.member.as_mut().map(|member| member.renew(&self.shared.users));
         if let Some(Err(refusal)) = renewed {
@@ -93,7 +93,7 @@ impl Session {
             let judged = judge_alone(topic, format, body, &limits, &workspace, true);
             let extra = limits.decoded_budget(body.len());
             self.shared.allowances.spend(self.peer.origin(), body.len(), extra);
-            self.recent.permit(false);
+            self.recent.get().permit(false);
             self.permit = None;
             let none = || Refusal::new(ErrorCode::TooLarge, "it decodes to too much");
             return Ok(judged.unwrap_or_else(|| Err(none())));
@@ -141,7 +141,7 @@ impl Session {
         if bytes <= SMALL_BUFFER {
             return Some(Claim::nothing());
         }
-        let account = self.purse.writing();
+        let account = self.shared.memory.of(Use::Writing).account();
         // More than half of the share might be waited for for ever.
         let bytes = bytes.min(account.share().limit() / 2);
         account.claim(bytes, self.shared.config.write_timeout)
@@ -182,7 +182,7 @@ impl Session {
             Ok(delivery) => delivery,
             Err(problem) => return Ok(Err(problem)),
         };
-        let account = self.purse.writing();
+        let account = self.shared.memory.of(Use::Writing).account();
         let (reply, _memory) = match delivery {
             Delivery::Reply { reply, .. } => (Some(reply), Claim::nothing()),
             Delivery::Topics { pieces, token } => {

@@ -111,7 +111,7 @@ impl Session {
         let limits = self.shared.config.limits;
         let will = match connect.will.as_ref().map(|will| self.judge_will(will, format, limits)) {
             None => None,
-            Some(Ok(will)) => Some(will),
+            Some(Ok(will)) => Some(Box::new(will)),
             Some(Err((reason, refusal))) => {
                 let words = format!("the will: {refusal}");
                 return self.turn_down(version, &No::new(reason, words));
@@ -185,7 +185,7 @@ impl Session {
         connect: &Connect<'_>,
         (mut seat, mut talk, away): (Seat, Arc<Mutex<Talk>>, Option<Absent>),
         manner: &Manner,
-        will: Option<Will>,
+        will: Option<Box<Will>>,
     ) -> io::Result<()> {
         let (mut session, mut written, mut goes_on) = (None, None, None);
         let (inbox, fate) = match away {
@@ -199,7 +199,6 @@ impl Session {
                 // The dispatcher knows the session by this number.
                 self.shared.connections.rename(self.client, client);
                 self.client = client;
-                self.refusal_log.rename(client);
                 self.shared.mqtt.resume(&mut seat, client, &talk);
                 let _ = self.events.send(Event::Rejoin { client, peer: self.peer });
                 (inbox, fate)

@@ -55,7 +55,7 @@ struct Known {
     aliases: Aliases,
     /// Bytes that are claimed for what the client makes the session remember.
     claimed: usize,
-    will: Option<Will>,
+    will: Option<Box<Will>>,
     /// Seconds for which the session outlives the connection.
     expiry: u32,
     /// What streams know the session by; `None` where it ends with the connection.

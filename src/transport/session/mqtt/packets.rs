@@ -86,12 +86,12 @@ impl Session {
             }
         }
         give_way(region.len(), self.shared.awake.load(Ordering::Relaxed) > CROWD);
-        let room = self.recent.room(region.len());
+        let room = self.recent.get().room(region.len());
         let flight = self.purse.fly(room, &self.events, &self.shared);
-        self.recent.hold(flight);
+        self.recent.get().hold(flight);
         let [shapes, open] =
             [self.shared.shapes.load(Ordering::Relaxed), self.shared.counters.open()];
-        self.recent.note_audience(shapes, open);
+        self.recent.get().note_audience(shapes, open);
         // Behind all that was waited for: who has lost a right meanwhile has lost it here.
         if self.renew_rights()? == Goes::NoFurther {
             return Ok((0, Took::Last));
@@ -99,7 +99,7 @@ impl Session {
         let Some(mqtt) = &mut self.mqtt else { return Ok((0, Took::Last)) };
         let format = mqtt.format;
         let Some(known) = &mut mqtt.known else { return Ok((0, Took::Last)) };
-        let mut publishes = Publishes::new(limits, format, &mut self.recent);
+        let mut publishes = Publishes::new(limits, format, self.recent.get());
         let mut found = Region::default();
         loop {
             let (packet, end) = match packet_at(region, found.taken, Some(version), most) {
@@ -173,8 +173,8 @@ impl Session {
             publishes.then(Step::Control(Token(0), Control::Ping { id: None }));
         }
         let published = publishes.finish();
-        self.recent.hold(Claim::nothing());
-        self.recent.permit(false);
+        self.recent.get().hold(Claim::nothing());
+        self.recent.get().permit(false);
         self.permit = None;
         self.conclude(found, published)
     }
@@ -183,7 +183,7 @@ impl Session {
         self.shared.counters.add_mqtt(MqttWay::In, found.messages);
         for refusal in &found.refused {
             Counters::add(&self.shared.counters.refused, 1);
-            self.refusal_log.log_one(refusal, "mqtt");
+            self.refusal_log.log_one((self.client, self.peer), refusal, "mqtt");
         }
         if published.extra > 0 {
             self.shared.allowances.spend(self.peer.origin(), found.taken, published.extra);

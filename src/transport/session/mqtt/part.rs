@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::super::Session;
 use super::super::writing::RunningWriter;
 use super::{Known, Will};
-use crate::broker::sync::{Instant, RecvTimeoutError};
+use crate::broker::sync::Instant;
 use crate::broker::{ClientId, Event, Step, Use};
 use crate::codec::{Claim, Share};
 use crate::protocol::Refusal;
@@ -74,7 +74,7 @@ impl Session {
         }
         let will = will.filter(|will| self.may_publish(will));
         let now = Instant::now();
-        let delayed = match will {
+        let delayed = match will.map(|will| *will) {
             Some(Will { steps, cost, delay }) if is_kept && !delay.is_zero() => {
                 Some(DelayedWill { at: now + delay, steps, cost })
             }
@@ -96,12 +96,11 @@ impl Session {
                 self.incoming.discard_for(GOODBYE);
             }
             drop(reading);
-            // Nothing is ever sent: the writer drops the other end. One whose peer takes nothing,
-            // perhaps because it is gone, keeps nobody from the session: what it has not written
-            // stays there.
-            if ended.recv_timeout(GOODBYE) == Err(RecvTimeoutError::Timeout) {
+            // One whose peer takes nothing, perhaps because it is gone, keeps nobody from the
+            // session: what it has not written stays there.
+            if !ended.wait_until(Instant::now() + GOODBYE) {
                 self.line.shut_down(Shutdown::Both);
-                let _ = ended.recv();
+                ended.wait();
             }
             fate
         });

@@ -40,13 +40,13 @@ impl Session {
             payload: will.payload,
         };
         let flight =
-            self.purse.fly(self.recent.room(will.payload.len()), &self.events, &self.shared);
-        self.recent.hold(flight);
+            self.purse.fly(self.recent.get().room(will.payload.len()), &self.events, &self.shared);
+        self.recent.get().hold(flight);
         // One that decodes to far more than its length explains is none that is waited for.
-        let mut publishes = Publishes::new(limits, format, &mut self.recent);
+        let mut publishes = Publishes::new(limits, format, self.recent.get());
         let judged = publishes.publish(&publish, will.topic);
         let published = publishes.finish();
-        self.recent.hold(Claim::nothing());
+        self.recent.get().hold(Claim::nothing());
         match judged {
             Ok(()) => {
                 let delay = Duration::from_secs(will.delay.into());

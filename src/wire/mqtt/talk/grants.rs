@@ -1,11 +1,11 @@
 //! The subscriptions of one session, as its client asked for them: what a message is delivered
 //! with.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::super::{Qos, Wanted, wanted};
-use crate::broker::FilterMap;
+use super::filters::Filters;
+use crate::broker::SmallMap;
 use crate::protocol::{Limits, TopicFilter, TopicName};
 
 /// How a client wants the messages of one subscription.
@@ -45,11 +45,11 @@ pub(crate) struct Subscribed {
 /// All of them.
 #[derive(Debug, Default)]
 pub(super) struct Grants {
-    filters: FilterMap<Granted>,
+    filters: Filters<Granted>,
     /// Those that streams keep: their messages come by themselves, whatever else matches them.
-    durable: HashMap<TopicFilter, (Granted, Durable)>,
+    durable: SmallMap<TopicFilter, (Granted, Durable)>,
     /// Those that groups share, by their names. What is granted comes with what a group gives.
-    shared: HashMap<Arc<str>, (TopicFilter, Granted)>,
+    shared: SmallMap<Arc<str>, (TopicFilter, Granted)>,
     /// Bytes that they take, about.
     bytes: usize,
 }

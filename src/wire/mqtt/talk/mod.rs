@@ -4,6 +4,7 @@
 //! The session takes in what the client says, the writer writes what is delivered; they meet here.
 
 mod answers;
+mod filters;
 mod grants;
 mod kept;
 mod leftovers;
@@ -14,7 +15,7 @@ mod queue;
 mod tests;
 mod writing;
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 pub(crate) use answers::{Answer, Question};
@@ -55,7 +56,7 @@ pub(crate) struct Talk {
     /// Whether the first of them waits for an answer of the client.
     is_blocked: bool,
     /// A message that is to be sent again next, and waits for memory.
-    owed: Option<Owed>,
+    owed: Option<Box<Owed>>,
     grants: Grants,
     /// Whether a group may ever have given it something.
     has_shared: bool,
@@ -69,13 +70,13 @@ pub(crate) struct Talk {
     feeds_wait: bool,
     feeds_may_go: bool,
     /// Messages of consumers, by their numbers, that are due again and were sent before.
-    sent_before: HashMap<Option<Arc<str>>, HashSet<u64>>,
+    sent_before: BTreeMap<Option<Arc<str>>, HashSet<u64>>,
     /// Consumers whose subscriptions were refused.
     refused: Vec<(TopicFilter, Durable)>,
     /// Whether what is done next was told before.
     is_told: bool,
     /// A delivery that the writer of an earlier connection had taken and not written.
-    saved: Option<(Delivery, Charge)>,
+    saved: Option<Box<(Delivery, Charge)>>,
     /// Deliveries that came while the client was away: of QoS 0 they are not for it any more.
     stale: usize,
     /// Why the connection ends, if it does.
@@ -143,7 +144,7 @@ impl Talk {
             asked: VecDeque::new(),
             feeds_wait: false,
             feeds_may_go: false,
-            sent_before: HashMap::new(),
+            sent_before: BTreeMap::new(),
             refused: Vec::new(),
             is_told: false,
             saved: None,
@@ -195,12 +196,12 @@ impl Talk {
 
     /// Keeps a delivery that was taken and not written for the next connection.
     pub(crate) fn save(&mut self, delivery: Delivery, charge: Charge) {
-        self.saved = Some((delivery, charge));
+        self.saved = Some(Box::new((delivery, charge)));
     }
 
     /// The delivery that was kept.
     pub(crate) fn saved(&mut self) -> Option<(Delivery, Charge)> {
-        self.saved.take()
+        self.saved.take().map(|saved| *saved)
     }
 }
 

@@ -124,7 +124,7 @@ impl Talk {
                         });
                         continue;
                     }
-                    Some(Again::Publish(id, _, message)) => message.to_owe().numbered(id),
+                    Some(Again::Publish(id, _, message)) => Box::new(message.to_owe().numbered(id)),
                 },
             };
             match style.put(owed.source.place(), owed.around(true), *paid, gathered) {
@@ -468,6 +468,10 @@ impl Talk {
             && !question.is_void
         {
             gathered.append(|out| self.put_answer(&question, out));
+        }
+        if self.asked.is_empty() {
+            // Most clients ask once.
+            self.asked = std::collections::VecDeque::new();
         }
     }
 
