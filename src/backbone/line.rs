@@ -20,6 +20,8 @@ use crate::broker::{FromBackbone, SharedPlan, ToBackbone};
 
 /// How long a line that is over may still say what it has to.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+/// How many members there may be before those that are over are looked for.
+const MEMBERS: usize = 64;
 
 /// What a line begins with.
 pub(super) struct Opening {
@@ -53,15 +55,30 @@ pub(super) async fn run(opening: Opening, link: watch::Receiver<Link>) {
         ops: Ops::new(said.clone()),
         said,
         members: HashMap::new(),
+        most: MEMBERS,
         turn: Arc::default(),
     };
-    while let Some(handed) = handed.recv().await {
-        if let ToBackbone::Publish(message) = handed {
-            let _ = publish.send(message);
-        } else {
-            desk.take(handed, &mut lasting);
+    loop {
+        // A panic, which has been logged: what is left does not work without what is gone.
+        let is_whole = tokio::select! {
+            biased;
+            Some(ended) = lasting.join_next() => ended.is_ok(),
+            Some(ended) = watching.join_next() => ended.is_ok(),
+            handed = handed.recv() => match handed {
+                Some(ToBackbone::Publish(message)) => publish.send(message).is_ok(),
+                Some(handed) => {
+                    desk.take(handed, &mut lasting);
+                    true
+                }
+                None => break,
+            },
+        };
+        if !is_whole {
+            let reason = "a fault of this broker has ended what speaks to NATS for it, and is in \
+                          its log; restart it";
+            let _ = desk.said.send(FromBackbone::Unavailable { reason: reason.to_owned() });
+            return;
         }
-        while lasting.try_join_next().is_some() {}
     }
     drop((publish, desk.members));
     let _ = timeout(LAST_WORDS, async { while lasting.join_next().await.is_some() {} }).await;
@@ -85,6 +102,8 @@ struct Desk {
     ops: Ops,
     said: Sender<FromBackbone>,
     members: HashMap<u64, Way>,
+    /// So many are looked through.
+    most: usize,
     turn: Arc<tokio::sync::Mutex<()>>,
 }
 
@@ -96,6 +115,11 @@ impl Desk {
             ToBackbone::Join(wanted) => {
                 let (tell, mail) = mpsc::unbounded_channel();
                 let consumer = wanted.consumer.clone();
+                if self.members.len() >= self.most {
+                    // Those that never were members, or whose consumer was forgotten, are over.
+                    self.members.retain(|_, way| !way.tell.is_closed());
+                    self.most = MEMBERS.max(2 * self.members.len());
+                }
                 self.members.insert(wanted.member, Way { consumer, tell });
                 let way = (self.at.clone(), self.doubts.clone(), self.said.clone());
                 let heard = (mail, self.ops.clone());

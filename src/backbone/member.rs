@@ -160,20 +160,20 @@ impl Member {
                 End::Never(reason) => {
                     let member = self.wanted.member;
                     let _ = self.said.send(FromBackbone::Joined { member, joined: Err(reason) });
-                    return self.idle().await;
+                    return self.end().await;
                 }
             }
         }
     }
 
-    /// There is no consumer: what is said of its messages is said of nothing.
-    async fn idle(mut self) {
+    /// There is no consumer: what was said of its messages was said of nothing, and so is what comes
+    /// later, which the line finds out by itself.
+    async fn end(mut self) {
         self.forget_words();
+        self.mail.close();
         while let Some(told) = self.mail.recv().await {
-            match told {
-                ToMember::Settle { op, .. } => self.ops.finish(op),
-                ToMember::Forget => {}
-                ToMember::Leave => return,
+            if let ToMember::Settle { op, .. } = told {
+                self.ops.finish(op);
             }
         }
     }
