@@ -73,7 +73,7 @@ mod tests {
     #[test]
     fn a_writer_that_rests_is_called_and_one_that_has_gone_is_not() {
         let (calls, called) = unbounded();
-        let (outbox, inbox) = outbox(QueueLimits::default());
+        let (outbox, mut inbox) = outbox(QueueLimits::default());
         let mut outbox = outbox.calling(ClientId(7), calls);
         let bell = outbox.bell().unwrap();
         inbox.begin_turn();
