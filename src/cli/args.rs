@@ -7,7 +7,7 @@ use bytesize::ByteSize;
 use clap::ValueEnum;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
-use super::backbone;
+use super::backbone_files::BackboneFiles;
 use super::failure::Failure;
 use super::logging::LogSettings;
 use crate::backbone::{Jetstream, JetstreamOptions};
@@ -284,7 +284,7 @@ pub(super) struct Serve {
     backbone: Option<JetstreamOptions>,
 
     #[command(flatten)]
-    backbone_files: backbone::Files,
+    backbone_files: BackboneFiles,
 
     /// Topics that this broker shares with others in front of the same --backbone, as in orders/#,
     /// or NAME=orders/# where their stream there is to be called NAME. It can be given more than

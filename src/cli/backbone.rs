@@ -1,10 +1,10 @@
 //! `babelmq backbone`: the streams that shared topics need, looked at and made.
 
 use std::io;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use super::args::{size, ttl, when_full};
+use super::backbone_files::BackboneFiles;
 use super::failure::Failure;
 use super::quantity;
 use super::table::{self, Align};
@@ -40,7 +40,7 @@ struct Streams {
     )]
     backbone: JetstreamOptions,
     #[command(flatten)]
-    files: Files,
+    files: BackboneFiles,
     /// Topics that are shared, as `serve` is given them: orders/#, or NAME=orders/#. It can be given
     /// more than once; in the environment several are separated by commas.
     #[arg(
@@ -71,33 +71,6 @@ struct Streams {
     /// refused.
     #[arg(long, value_name = "WHAT", value_parser = when_full())]
     full: Option<WhenFull>,
-}
-
-/// What is shown to the servers of a backbone, and what they have to show.
-#[derive(Clone, Debug, clap::Args)]
-pub(super) struct Files {
-    /// A file of credentials for the servers of --backbone, as nsc makes them.
-    #[arg(long, value_name = "FILE", env = "BABELMQ_BACKBONE_CREDENTIALS")]
-    backbone_credentials: Option<PathBuf>,
-
-    /// The authorities that may have signed the certificates of --backbone's servers, in PEM; those
-    /// of the system where it is not given.
-    #[arg(long, value_name = "FILE", env = "BABELMQ_BACKBONE_CA")]
-    backbone_ca: Option<PathBuf>,
-}
-
-impl Files {
-    /// Options that name these files.
-    pub(super) fn of(&self, options: &JetstreamOptions) -> JetstreamOptions {
-        let mut options = options.clone();
-        if let Some(file) = &self.backbone_credentials {
-            options = options.credentials(file);
-        }
-        if let Some(file) = &self.backbone_ca {
-            options = options.ca(file);
-        }
-        options
-    }
 }
 
 fn replicas(text: &str) -> Result<usize, String> {

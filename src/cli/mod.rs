@@ -5,6 +5,7 @@ mod allowed;
 mod archive;
 mod args;
 mod backbone;
+mod backbone_files;
 mod backup;
 mod bench;
 mod certs;
