@@ -147,6 +147,7 @@ impl SharedThread {
                 Next::Nothing => {}
                 Next::End => break,
             }
+            self.give();
             self.confirm();
             self.look();
             if let Some(since) = self.stopping

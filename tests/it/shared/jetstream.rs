@@ -1,6 +1,7 @@
 //! Brokers that share topics by a server of NATS, from end to end.
 
 mod formats;
+mod memory;
 mod members;
 mod outages;
 
