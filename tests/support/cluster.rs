@@ -24,8 +24,7 @@ impl Cluster {
     pub fn start() -> Cluster {
         let ports: Vec<u16> = {
             // All are taken before one is given back.
-            let taken: Vec<_> =
-                (0..3).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+            let taken: Vec<_> = (0..3).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
             taken.iter().map(|listener| listener.local_addr().unwrap().port()).collect()
         };
         let routes: Vec<String> =

@@ -61,9 +61,17 @@ impl NatsServer {
         (self.process, self.port) = run(&self.arguments, self.port.into());
     }
 
-    /// It does nothing from here on (SIGSTOP).
+    /// It does nothing from here on (SIGSTOP): none of its threads is on its way any more.
     pub fn freeze(&self) {
         self.signal(Signal::STOP);
+        let threads = PathBuf::from(format!("/proc/{}/task", self.process.id()));
+        let is_stopped = |thread: &Path| {
+            let stat = fs::read_to_string(thread.join("stat")).unwrap_or_default();
+            stat.rsplit(") ").next().is_none_or(|rest| rest.starts_with('T'))
+        };
+        while !fs::read_dir(&threads).unwrap().all(|thread| is_stopped(&thread.unwrap().path())) {
+            std::thread::yield_now();
+        }
     }
 
     /// It goes on (SIGCONT).

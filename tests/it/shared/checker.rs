@@ -209,7 +209,9 @@ impl Seen<'_> {
         for (at, (topic, number)) in self.ending.stream.iter().enumerate() {
             let Some(number) = number else { continue };
             if self.sent.get(number) != Some(topic) {
-                return Err(format!("{number} of {topic} is message {at}, and was never sent there"));
+                return Err(format!(
+                    "{number} of {topic} is message {at}, and was never sent there"
+                ));
             }
             if !once.insert(number) {
                 return Err(format!("{number} is in the stream twice"));

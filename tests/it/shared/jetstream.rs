@@ -1,8 +1,8 @@
 //! Brokers that share topics by a server of NATS, from end to end.
 
 mod formats;
-mod memory;
 mod members;
+mod memory;
 mod outages;
 
 use std::path::Path;
