@@ -140,6 +140,26 @@ fn what_cannot_be_done_becomes_a_dead_letter() {
 }
 
 #[test]
+fn an_acknowledgement_is_confirmed_when_the_backbone_has_it() {
+    let backbone = LocalBackbone::default();
+    let broker = start(&backbone);
+    let mut client = Client::connect(&broker);
+    consume(&mut client, 10);
+    publish(&mut Client::connect(&broker), Json, "orders/1", 1);
+    assert_eq!(work(&mut client), (1, 1, 1));
+    backbone.go_down();
+    client.command(Json, &[("command", Str("ack")), ("seq", Int(1))]);
+    client.command(Json, &[("command", Str("ping"))]);
+    client.next().refuses("backbone-unavailable", false);
+    backbone.come_up();
+    client.is_quiet();
+    drop(client);
+    let mut next = Client::connect(&broker);
+    assert_eq!(consume(&mut next, 10).field("pending"), "0");
+    next.is_quiet();
+}
+
+#[test]
 fn what_is_settled_takes_no_memory() {
     let backbone = LocalBackbone::default();
     let broker = start(&backbone);
