@@ -26,8 +26,9 @@ SECONDS ?= 600
 SEED ?= 1
 CLIENTS ?= 300
 CONNECTIONS ?= 100000
+ROUNDS ?= 20
 
-.PHONY: run-broker demo first-build quick test test-rust test-python test-page test-js soak soak-store soak-streams model certs check fmt clippy features doc deny advisories budget amplification fuzz fuzz-replay bench bench-peers bench-tls bench-web bench-streams bench-mqtt attack install uninstall deb test-deb wheel test-wheel msrv clean
+.PHONY: run-broker demo first-build quick test test-rust test-python test-page test-js soak soak-store soak-streams soak-backbone model certs check fmt clippy features doc deny advisories budget amplification fuzz fuzz-replay bench bench-peers bench-tls bench-web bench-streams bench-mqtt attack install uninstall deb test-deb wheel test-wheel msrv clean
 
 # One build serves these two and `cargo run --example`: the program and all examples, in the profile
 # that `cargo run` takes by itself.
@@ -107,6 +108,11 @@ soak-store:
 # Streams under 8 producers and 16 members, killed and cut off power so many times; a checker reads what they have seen.
 soak-streams:
 	KILLS=$(KILLS) SEED=$(SEED) $(CARGO) test --release --locked --test it -- --nocapture streams::kills streams::cuts
+
+# Three brokers before three servers of NATS, under all that can happen to them, so many times over.
+soak-backbone:
+	PYTHON=$(PYTHON) sh clients/install-nats-server.sh soak-backbone
+	ROUNDS=$(ROUNDS) SEED=$(SEED) $(CARGO) test --release --locked --test it -- --nocapture shared::cluster
 
 # The broker's threads in many orders: MODEL_ITERATIONS says how many of each kind, MODEL_SEED repeats a run.
 model:

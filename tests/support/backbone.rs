@@ -120,6 +120,13 @@ impl LocalBackbone {
         state.lines.iter_mut().for_each(|line| line.told = 0);
     }
 
+    /// Tells all brokers once more of everything, as one that has lost its place may.
+    pub fn repeat(&self) {
+        let mut state = self.state();
+        state.lines.iter_mut().for_each(|line| line.told = 0);
+        state.deliver();
+    }
+
     /// Takes so many bytes at most.
     pub fn take_at_most(&self, bytes: usize) {
         self.state().max_payload = bytes;

@@ -66,18 +66,15 @@ impl NatsServer {
         (self.process, self.port) = run(&self.arguments, self.port.into());
     }
 
-    /// It does nothing from here on (SIGSTOP); each of its threads has stopped.
+    /// It does nothing from here on (SIGSTOP): none of its threads is on its way any more.
     pub fn freeze(&self) {
         self.signal(Signal::STOP);
-        let tasks = format!("/proc/{}/task", self.process.id());
-        let has_stopped = |stat: String| stat.rsplit(')').next().unwrap().starts_with(" T");
-        let runs = || {
-            let tasks = fs::read_dir(&tasks).unwrap();
-            let mut stats =
-                tasks.filter_map(|task| fs::read_to_string(task.unwrap().path().join("stat")).ok());
-            !stats.all(has_stopped)
+        let threads = PathBuf::from(format!("/proc/{}/task", self.process.id()));
+        let is_stopped = |thread: &Path| {
+            let stat = fs::read_to_string(thread.join("stat")).unwrap_or_default();
+            stat.rsplit(") ").next().is_none_or(|rest| rest.starts_with('T'))
         };
-        while runs() {
+        while !fs::read_dir(&threads).unwrap().all(|thread| is_stopped(&thread.unwrap().path())) {
             std::thread::yield_now();
         }
     }

@@ -11,7 +11,6 @@ mod share;
 mod touched;
 
 use std::collections::HashMap;
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,7 +23,7 @@ use crate::broker::persist::{Fsync, StoreError, Ticket};
 use crate::broker::routing::{FilterMap, Subscription, Way};
 use crate::broker::streams::{
     Announcer, Answer, Burial, Condition, DeadLetter, FromStream, LogReader, OpenStream, Opener,
-    Reach, RecentIds, Request, StreamDefinition, StreamState, StreamStore, StreamTicket,
+    Ops, Reach, RecentIds, Request, StreamDefinition, StreamState, StreamStore, StreamTicket,
     StreamsWatch, SyncPlan, What, covers,
 };
 use crate::broker::sync::thread::JoinHandle;
@@ -123,7 +122,7 @@ impl Stream {
     }
 
     /// The ticket that waits for what was handed over as these; `None` where that is done.
-    fn ticket(&mut self, ops: RangeInclusive<u64>, reach: Reach) -> Option<StreamTicket> {
+    fn ticket(&mut self, ops: Ops, reach: Reach) -> Option<StreamTicket> {
         let ticket = StreamTicket::new(self.state.clone(), ops, reach);
         if ticket.is_done() {
             return None;
@@ -390,8 +389,10 @@ impl Dispatcher {
                 // It has been told nothing so far, and asks later.
                 None => {
                     let silent = self.streams.silent.entry(client).or_default();
-                    silent
-                        .note((place, Reach::Messages, op..=op), self.memory.of(Use::Connections));
+                    silent.note(
+                        (place, Reach::Messages, (op..=op).into()),
+                        self.memory.of(Use::Connections),
+                    );
                 }
             }
         }
@@ -401,7 +402,7 @@ impl Dispatcher {
     /// for all of it.
     fn touch(&mut self, slot: Slot, place: u32, reach: Reach, op: u64) {
         let Some(Some(client)) = self.slots.get_mut(slot as usize) else { return };
-        client.touched.note((place, reach, op..=op), self.memory.of(Use::Connections));
+        client.touched.note((place, reach, (op..=op).into()), self.memory.of(Use::Connections));
     }
 
     /// The ticket that a client's `pong` has to wait for.
@@ -444,11 +445,13 @@ impl Dispatcher {
         let streams = self.streams.all.iter_mut().flatten();
         let ticket = |stream: &mut Stream| {
             if !stream.is_shared() {
-                return stream.ticket(stream.op..=stream.op, reach);
+                return stream.ticket((stream.op..=stream.op).into(), reach);
             }
             let first = if and_shared { stream.flushed + 1 } else { return None };
             stream.flushed = stream.op;
-            (first <= stream.op).then(|| stream.ticket(first..=stream.op, Reach::All)).flatten()
+            (first <= stream.op)
+                .then(|| stream.ticket((first..=stream.op).into(), Reach::All))
+                .flatten()
         };
         let streams: Vec<StreamTicket> = streams.filter_map(ticket).collect();
         match values {

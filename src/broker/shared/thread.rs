@@ -155,6 +155,7 @@ impl SharedThread {
                 Next::Lost => return self.lose(),
                 Next::End => break,
             }
+            self.give();
             self.confirm();
             self.look();
             if let Some(since) = self.stopping

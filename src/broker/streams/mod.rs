@@ -13,6 +13,7 @@ mod feed;
 mod letter;
 mod log;
 mod open;
+mod ops;
 mod recent_ids;
 mod report;
 mod request;
@@ -35,6 +36,7 @@ pub(in crate::broker) use letter::dead_letter;
 pub use letter::{DEAD_LETTERS, DeadMessage};
 pub use log::{Cursor, Damage, Found, Log, LogReader, LogSync, LogWriter, Record, StreamStore};
 pub(in crate::broker) use open::Opener;
+pub(in crate::broker) use ops::Ops;
 pub(in crate::broker) use recent_ids::RecentIds;
 pub use report::{
     Asked, ConsumerEntry, LastMessages, StreamReport, StreamSummary, consumers_to_value,

@@ -3,13 +3,13 @@
 #[cfg(all(test, shuttle))]
 mod model;
 
-use std::collections::BTreeSet;
-use std::ops::RangeInclusive;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::log::Damage;
+use super::ops::Ops;
 use crate::broker::shared::SharedStatus;
 use crate::broker::sync::{AtomicU8, AtomicU64, AtomicUsize, Condvar, Mutex};
 use crate::protocol::{ErrorCode, Refusal};
@@ -62,7 +62,7 @@ struct Ends {
     failed: u64,
     reason: String,
     /// Those of them that never will be, of those that were last.
-    given_up: BTreeSet<u64>,
+    given_up: BTreeMap<u64, GivenUp>,
     /// The last of those that are not remembered.
     forgotten: u64,
     /// How often something could not be written.
@@ -73,6 +73,15 @@ struct Ends {
     unwritten: u64,
     /// Its threads have ended.
     is_over: bool,
+}
+
+/// What is known of what was given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum GivenUp {
+    /// It was not begun.
+    Refused,
+    /// It may be there or not.
+    Doubtful,
 }
 
 /// How far one kind of what is written is on the disk.
@@ -239,10 +248,19 @@ impl StreamState {
     /// Says that what was handed over as `op` will never be written; then it may be said that what
     /// is behind it is.
     pub(in crate::broker) fn give_up(&self, op: u64, reason: &str) {
+        self.give_up_as(op, GivenUp::Doubtful, reason);
+    }
+
+    /// The same of what was not even begun.
+    pub(in crate::broker) fn refuse(&self, op: u64, reason: &str) {
+        self.give_up_as(op, GivenUp::Refused, reason);
+    }
+
+    fn give_up_as(&self, op: u64, how: GivenUp, reason: &str) {
         let mut ends = self.ends.lock();
-        ends.given_up.insert(op);
+        ends.given_up.insert(op, how);
         if ends.given_up.len() > GIVEN_UP
-            && let Some(first) = ends.given_up.pop_first()
+            && let Some((first, _)) = ends.given_up.pop_first()
         {
             ends.forgotten = ends.forgotten.max(first);
         }
@@ -325,23 +343,19 @@ pub(in crate::broker) enum Reach {
 #[derive(Clone, Debug)]
 pub(in crate::broker) struct StreamTicket {
     state: Arc<StreamState>,
-    ops: RangeInclusive<u64>,
+    ops: Ops,
     reach: Reach,
 }
 
 impl StreamTicket {
     /// A ticket for what was handed over as these, of which nothing may have been given up.
-    pub(in crate::broker) fn new(
-        state: Arc<StreamState>,
-        ops: RangeInclusive<u64>,
-        reach: Reach,
-    ) -> StreamTicket {
+    pub(in crate::broker) fn new(state: Arc<StreamState>, ops: Ops, reach: Reach) -> StreamTicket {
         StreamTicket { state, ops, reach }
     }
 
     fn end(&self, ends: &Ends) -> Option<bool> {
-        let op = *self.ops.end();
-        if self.lacks(ends) {
+        let op = self.ops.last();
+        if self.lacks(ends).is_some() {
             return Some(false);
         }
         let done = match self.reach {
@@ -361,16 +375,22 @@ impl StreamTicket {
         self.end(&self.state.ends.lock()).is_some()
     }
 
-    /// Whether something of it was given up.
-    fn lacks(&self, ends: &Ends) -> bool {
+    /// What is known of what was given up of it, the worst.
+    fn lacks(&self, ends: &Ends) -> Option<GivenUp> {
         // Of what is not remembered, any may have been.
-        *self.ops.start() <= ends.forgotten
-            || !ends.given_up.is_empty() && ends.given_up.range(self.ops.clone()).next().is_some()
+        if self.ops.first() <= ends.forgotten {
+            return Some(GivenUp::Doubtful);
+        }
+        if ends.given_up.is_empty() {
+            return None;
+        }
+        let given_up = self.ops.ranges().flat_map(|ops| ends.given_up.range(ops));
+        given_up.map(|(_, how)| *how).max_by_key(|how| *how == GivenUp::Doubtful)
     }
 
-    /// The same, for who has no lock.
+    /// Whether something of it was given up.
     pub(in crate::broker) fn is_given_up(&self) -> bool {
-        self.lacks(&self.state.ends.lock())
+        self.lacks(&self.state.ends.lock()).is_some()
     }
 
     /// Whether it is where it is to be.
@@ -397,13 +417,17 @@ impl StreamTicket {
             }
         }
         let (name, reason) = (&self.state.name, &ends.reason);
-        Err(if self.lacks(&ends) {
+        let lacks = self.lacks(&ends);
+        Err(if lacks == Some(GivenUp::Doubtful) {
             let reason = format!(
                 "of what was published before, some is not in the shared stream {name}, or not \
                  known to be: {reason}; connect again, and publish what was not confirmed, with an \
                  \"id\" so that it is there once"
             );
             Refusal::new(ErrorCode::Disconnected, reason)
+        } else if lacks.is_some() {
+            let reason = format!("of what was asked before, some is refused: {reason}");
+            Refusal::new(ErrorCode::BackboneUnavailable, reason)
         } else if self.state.shared.is_some() {
             let reason = format!(
                 "what was published before is not known to be in the shared stream {name} yet, \
@@ -429,7 +453,7 @@ mod tests {
     const NOTES: News = News { messages: false, notes: true };
 
     fn ticket(state: &Arc<StreamState>, op: u64, reach: Reach) -> StreamTicket {
-        StreamTicket::new(state.clone(), op..=op, reach)
+        StreamTicket::new(state.clone(), (op..=op).into(), reach)
     }
 
     #[test]
@@ -480,7 +504,9 @@ mod tests {
     #[test]
     fn what_was_given_up_is_confirmed_to_nobody_who_handed_it_over() {
         let state = Arc::new(StreamState::of_shared("orders".into()));
-        let ticket = |ops| StreamTicket::new(state.clone(), ops, Reach::Written);
+        let ticket = |ops: std::ops::RangeInclusive<u64>| {
+            StreamTicket::new(state.clone(), ops.into(), Reach::Written)
+        };
         let waiting = ticket(1..=3);
         assert!(!waiting.is_ready());
         state.give_up(2, "the stream is full");
@@ -496,6 +522,23 @@ mod tests {
         assert!(ticket(1..=3).wait().is_err() && ticket(2..=2).wait().is_err());
         let last = GIVEN_UP as u64 + 9;
         assert!(ticket(last..=last).wait().is_ok());
+    }
+
+    #[test]
+    fn what_was_not_begun_ends_nothing_and_what_others_have_handed_over_is_theirs() {
+        let state = Arc::new(StreamState::of_shared("orders".into()));
+        state.refuse(2, "it is down");
+        state.give_up(4, "the stream is full");
+        state.wrote(9, NOTHING);
+        let code = |ops: Ops| {
+            let ticket = StreamTicket::new(state.clone(), ops, Reach::Written);
+            ticket.wait().map_err(|refusal| refusal.code)
+        };
+        assert_eq!(code((1..=2).into()), Err(ErrorCode::BackboneUnavailable));
+        assert_eq!(code((1..=4).into()), Err(ErrorCode::Disconnected));
+        let mut between = Ops::from(1..=1);
+        [3, 5, 6].into_iter().for_each(|op| between.note(op));
+        assert_eq!(code(between), Ok(()));
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! Durable consumers of shared topics: their members are at any broker.
 
 use babelmq::Format::Json;
+use babelmq::broker::Use;
 
 use super::{publish, scratch, start, start_in};
 use crate::support::Field::{Int, Str};
 use crate::support::backbone::LocalBackbone;
-use crate::support::{Client, Frame};
+use crate::support::process::until;
+use crate::support::{Client, Frame, claimed};
 
 /// Consumes `orders` as `billing`, with a window.
 #[track_caller]
@@ -138,6 +140,49 @@ fn what_cannot_be_done_becomes_a_dead_letter() {
 }
 
 #[test]
+fn an_acknowledgement_is_confirmed_when_the_backbone_has_it() {
+    let backbone = LocalBackbone::default();
+    let broker = start(&backbone);
+    let mut client = Client::connect(&broker);
+    consume(&mut client, 10);
+    publish(&mut Client::connect(&broker), Json, "orders/1", 1);
+    assert_eq!(work(&mut client), (1, 1, 1));
+    backbone.go_down();
+    client.command(Json, &[("command", Str("ack")), ("seq", Int(1))]);
+    client.command(Json, &[("command", Str("ping"))]);
+    client.next().refuses("backbone-unavailable", false);
+    backbone.come_up();
+    client.is_quiet();
+    drop(client);
+    let mut next = Client::connect(&broker);
+    assert_eq!(consume(&mut next, 10).field("pending"), "0");
+    next.is_quiet();
+}
+
+#[test]
+fn what_is_settled_takes_no_memory() {
+    let backbone = LocalBackbone::default();
+    let broker = start(&backbone);
+    let mut client = Client::connect(&broker);
+    consume(&mut client, 10);
+    let before = claimed(&broker, Use::Streams);
+    let mut producer = Client::connect(&broker);
+    let long = format!("\"{}\"", "x".repeat(100_000));
+    for seq in 1..=3 {
+        producer.publish(Json, "orders/1", long.as_bytes());
+        producer.is_quiet();
+        assert_eq!(client.next().field("seq"), seq.to_string());
+    }
+    assert!(claimed(&broker, Use::Streams) >= before + 300_000);
+    settle(&mut client, "ack", 1);
+    client.command(Json, &[("command", Str("reject")), ("seq", Int(2))]);
+    // What nobody settles goes with its member.
+    client.is_quiet();
+    drop(client);
+    until("nothing is held", || claimed(&broker, Use::Streams) <= before);
+}
+
+#[test]
 fn consumers_are_listed_and_forgotten() {
     let backbone = LocalBackbone::default();
     let broker = start(&backbone);
@@ -175,7 +220,7 @@ fn a_member_is_refused_where_the_backbone_is_away() {
     let mut client = Client::connect(&broker);
     consume(&mut client, 5).refuses("backbone-unavailable", false);
     backbone.come_up();
-    crate::support::process::until("it is back", || {
+    until("it is back", || {
         let answer = consume(&mut client, 5);
         answer.field("command") == "subscribed"
     });

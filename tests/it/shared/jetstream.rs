@@ -2,6 +2,7 @@
 
 mod formats;
 mod members;
+mod memory;
 mod outages;
 
 use std::path::Path;

@@ -133,6 +133,22 @@ fn a_broker_goes_on_where_it_was_and_one_that_is_new_gets_last_values() {
 }
 
 #[test]
+fn what_comes_again_is_not_delivered_again() {
+    let backbone = LocalBackbone::default();
+    let broker = start(&backbone);
+    let (mut producer, mut subscriber) = (Client::connect(&broker), Client::connect(&broker));
+    subscriber.subscribe(Json, "orders");
+    for value in 1..=3 {
+        publish(&mut producer, Json, "orders/1", value);
+        assert_eq!(delivery(&mut subscriber).1, value);
+    }
+    backbone.repeat();
+    publish(&mut producer, Json, "orders/1", 4);
+    assert_eq!(delivery(&mut subscriber).1, 4);
+    subscriber.is_quiet();
+}
+
+#[test]
 fn an_id_is_there_once_from_whichever_broker() {
     let backbone = LocalBackbone::default();
     let (one, other) = (start(&backbone), start(&backbone));

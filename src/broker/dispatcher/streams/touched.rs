@@ -1,9 +1,8 @@
 //! Which streams a connection has handed something to, so that its next `pong` waits for them.
 
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use crate::broker::streams::Reach;
+use crate::broker::streams::{Ops, Reach};
 use crate::codec::{Claim, Share};
 
 /// Streams of each connection for which no memory is claimed: they are a part of what it takes
@@ -12,7 +11,7 @@ const MODEST: usize = 16;
 
 /// A stream, by its place, where what was handed to it is to be, and the numbers of that since the
 /// pong before.
-pub(super) type Touch = (u32, Reach, RangeInclusive<u64>);
+pub(super) type Touch = (u32, Reach, Ops);
 
 /// The streams of one connection.
 #[derive(Debug, Default)]
@@ -29,7 +28,7 @@ impl Touched {
         if let Some((.., known)) =
             self.all.iter_mut().find(|touched| (touched.0, touched.1) == (place, reach))
         {
-            *known = *known.start()..=*ops.end();
+            known.note_all(&ops);
             return;
         }
         self.all.push((place, reach, ops));
@@ -63,17 +62,17 @@ mod tests {
         let share = Share::new(1 << 20);
         let mut touched = Touched::default();
         for place in 0..MODEST as u32 {
-            touched.note((place, Reach::Messages, 1..=1), &share);
+            touched.note((place, Reach::Messages, (1..=1).into()), &share);
         }
         assert_eq!(share.used(), 0);
         for place in 0..256 {
-            touched.note((place, Reach::Messages, 2..=2), &share);
+            touched.note((place, Reach::Messages, (2..=2).into()), &share);
         }
         assert_eq!(share.used(), (256 - MODEST) * size_of::<Touch>());
         let all = touched.take();
         let ops = |place| if place < MODEST as u32 { 1..=2 } else { 2..=2 };
         let expected: Vec<Touch> =
-            (0..256).map(|place| (place, Reach::Messages, ops(place))).collect();
+            (0..256).map(|place| (place, Reach::Messages, Ops::from(ops(place)))).collect();
         assert_eq!((all, share.used()), (expected, 0));
     }
 
@@ -82,8 +81,8 @@ mod tests {
         let share = Share::new(1);
         let mut touched = Touched::default();
         for place in 0..100 {
-            touched.note((place, Reach::All, 1..=1), &share);
-            touched.note((place, Reach::Messages, 2..=2), &share);
+            touched.note((place, Reach::All, (1..=1).into()), &share);
+            touched.note((place, Reach::Messages, (2..=2).into()), &share);
         }
         touched.forget(7);
         assert_eq!(touched.take().len(), 198);

@@ -11,13 +11,23 @@ use crate::broker::sync::Instant;
 use crate::codec::Batch;
 use crate::protocol::Topic;
 
+/// How much is given to the backbone before it answers: more than it has on its way. The rest stays
+/// in its batches, where it takes less and is accounted for.
+const GIVEN: usize = 4_096;
+const GIVEN_BYTES: usize = 8 << 20;
+
 /// What was handed over and is not confirmed, in its order.
 #[derive(Debug, Default)]
 pub(super) struct Publishing {
-    /// The number of the last message that was given to the backbone.
+    /// The number of the last message that was handed over.
     number: u64,
     /// Messages that were handed over together, ascending.
     waiting: VecDeque<Handed>,
+    /// How many of these, from the first, were given to the backbone as a whole.
+    whole: usize,
+    /// Messages that the backbone has and has not answered, and about how many bytes they are.
+    given: usize,
+    given_bytes: usize,
 }
 
 /// Messages that were handed over together.
@@ -31,8 +41,24 @@ struct Handed {
     left: Unanswered,
     bytes: usize,
     at: Instant,
-    /// The memory that is claimed for them, until they are answered.
-    _batch: Option<Arc<Batch>>,
+    /// What they are. The memory of a batch is claimed until they are answered.
+    what: Outbound,
+    /// How many of them were given to the backbone.
+    given: usize,
+}
+
+#[derive(Debug)]
+enum Outbound {
+    /// The messages at these places.
+    Publish(Arc<Batch>, Box<[u32]>),
+    Clear(Topic),
+}
+
+impl Handed {
+    /// About how many bytes each of them is.
+    fn bytes_of_one(&self) -> usize {
+        self.bytes / usize::try_from(self.messages).unwrap_or(usize::MAX).max(1)
+    }
 }
 
 /// Messages of some that were handed over together and are not answered, by their places. One that
@@ -80,71 +106,98 @@ impl Publishing {
         self.waiting.is_empty()
     }
 
-    /// What was handed over together with a message.
-    fn of(&mut self, number: u64) -> Option<&mut Handed> {
+    fn has_room(&self) -> bool {
+        self.given < GIVEN && self.given_bytes < GIVEN_BYTES
+    }
+
+    /// Notes that a message is answered. Returns what it was handed over with.
+    fn answered(&mut self, number: u64) -> Option<u64> {
         let at = self.waiting.partition_point(|handed| handed.first <= number).checked_sub(1)?;
-        self.waiting.get_mut(at).filter(|handed| number < handed.first + handed.messages)
+        let handed = self.waiting.get_mut(at)?;
+        if number >= handed.first + handed.messages {
+            return None;
+        }
+        if !handed.left.answer(number - handed.first) {
+            return None;
+        }
+        self.given = self.given.saturating_sub(1);
+        self.given_bytes = self.given_bytes.saturating_sub(handed.bytes_of_one());
+        Some(handed.op)
     }
 }
 
 impl SharedThread {
-    /// Gives messages to the backbone.
+    /// Takes messages that are to go to the backbone.
     pub(super) fn publish(&mut self, op: u64, append: Append) {
         let Append { batch, selection, bytes, .. } = append;
-        let places: Vec<usize> = selection.places(&batch).collect();
-        self.hand(op, places.len() as u64, bytes, Some(batch.clone()));
-        for index in places {
-            self.publishing.number += 1;
-            let number = self.publishing.number;
-            let scratch = &mut self.scratch;
-            match outgoing(&batch, index, scratch, &self.workspace, &self.limits) {
-                Ok(message) => {
-                    let id = batch.id(index).map(Into::into);
-                    self.line.send(ToBackbone::Publish(Outgoing { number, id, message }));
+        let places: Box<[u32]> = selection.places(&batch).map(|place| place as u32).collect();
+        self.hand(op, places.len() as u64, bytes, Outbound::Publish(batch, places));
+    }
+
+    /// Asks the backbone to have all brokers forget a topic's last value.
+    pub(super) fn clear(&mut self, op: u64, topic: Topic) {
+        let bytes = topic.as_str().len() + CLEARED;
+        if self.unavailable().is_some() {
+            // One that was refused must not be done when others have published meanwhile.
+            self.state.take_off(bytes, 1);
+            self.state.refuse(op, &format!("{topic} is not cleared: {}", self.reason));
+            return;
+        }
+        self.hand(op, 1, bytes, Outbound::Clear(topic));
+    }
+
+    fn hand(&mut self, op: u64, messages: u64, bytes: usize, what: Outbound) {
+        let (first, at) = (self.publishing.number + 1, Instant::now());
+        self.publishing.number += messages;
+        let left = Unanswered::of(messages);
+        let handed = Handed { op, first, messages, left, bytes, at, what, given: 0 };
+        self.publishing.waiting.push_back(handed);
+    }
+
+    /// Gives the backbone as much as it may have, in its order.
+    pub(super) fn give(&mut self) {
+        while self.publishing.has_room()
+            && let Some(handed) = self.publishing.waiting.get_mut(self.publishing.whole)
+        {
+            let number = handed.first + handed.given as u64;
+            let outgoing = match &handed.what {
+                Outbound::Clear(_) if handed.given > 0 => None,
+                Outbound::Clear(topic) => {
+                    let topic = topic.clone();
+                    let message = SharedMessage { topic, content: SharedContent::Cleared };
+                    Some(Ok(Outgoing { number, id: None, message }))
                 }
+                Outbound::Publish(batch, places) => places.get(handed.given).map(|place| {
+                    let (index, scratch) = (*place as usize, &mut self.scratch);
+                    let written = outgoing(batch, index, scratch, &self.workspace, &self.limits);
+                    let id = batch.id(index).map(Into::into);
+                    written.map(|message| Outgoing { number, id, message })
+                }),
+            };
+            let Some(outgoing) = outgoing else {
+                self.publishing.whole += 1;
+                continue;
+            };
+            handed.given += 1;
+            self.publishing.given_bytes += handed.bytes_of_one();
+            self.publishing.given += 1;
+            match outgoing {
+                Ok(outgoing) => self.line.send(ToBackbone::Publish(outgoing)),
                 Err(refusal) => self.give_up(number, &refusal.to_string()),
             }
         }
     }
 
-    /// Asks the backbone to have all brokers forget a topic's last value.
-    pub(super) fn clear(&mut self, op: u64, topic: Topic) {
-        self.hand(op, 1, topic.as_str().len() + CLEARED, None);
-        self.publishing.number += 1;
-        let number = self.publishing.number;
-        if self.unavailable().is_some() {
-            // One that was refused must not be done when others have published meanwhile.
-            let reason = format!("{topic} was to be cleared, and {}", self.reason);
-            return self.give_up(number, &reason);
-        }
-        let message = SharedMessage { topic, content: SharedContent::Cleared };
-        self.line.send(ToBackbone::Publish(Outgoing { number, id: None, message }));
-    }
-
-    fn hand(&mut self, op: u64, messages: u64, bytes: usize, batch: Option<Arc<Batch>>) {
-        let first = self.publishing.number + 1;
-        let at = Instant::now();
-        let left = Unanswered::of(messages);
-        let handed = Handed { op, first, messages, left, bytes, at, _batch: batch };
-        self.publishing.waiting.push_back(handed);
-    }
-
     /// Notes that a message is in the stream.
     pub(super) fn stored(&mut self, number: u64) {
-        if let Some(handed) = self.publishing.of(number) {
-            handed.left.answer(number - handed.first);
-        }
         self.moved_at = Instant::now();
+        self.publishing.answered(number);
     }
 
     /// Notes that a message will never be.
     pub(super) fn give_up(&mut self, number: u64, reason: &str) {
         self.moved_at = Instant::now();
-        let Some(handed) = self.publishing.of(number) else { return };
-        if !handed.left.answer(number - handed.first) {
-            return;
-        }
-        let op = handed.op;
+        let Some(op) = self.publishing.answered(number) else { return };
         self.of_status(|status| status.refused());
         self.state.give_up(op, reason);
         tracing::warn!(
@@ -156,12 +209,12 @@ impl SharedThread {
     /// Says what is confirmed: all that was handed over before the first thing that is not.
     pub(super) fn confirm(&mut self) {
         let (mut bytes, mut messages) = (0, 0);
-        let waiting = &mut self.publishing.waiting;
-        while waiting.front().is_some_and(|handed| handed.left.is_none())
-            && let Some(handed) = waiting.pop_front()
+        while self.publishing.waiting.front().is_some_and(|handed| handed.left.is_none())
+            && let Some(handed) = self.publishing.waiting.pop_front()
         {
             bytes += handed.bytes;
             messages += handed.messages;
+            self.publishing.whole = self.publishing.whole.saturating_sub(1);
         }
         if messages > 0 {
             self.state.take_off(bytes, messages);

@@ -17,7 +17,7 @@ const OP: u64 = 1;
 
 /// One who waits until it is somewhere. Returns whether it is.
 fn wait(state: &Arc<StreamState>, reach: Reach) -> JoinHandle<bool> {
-    let ticket = StreamTicket::new(state.clone(), OP..=OP, reach);
+    let ticket = StreamTicket::new(state.clone(), (OP..=OP).into(), reach);
     thread::spawn(move || ticket.wait().is_ok())
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::shared::checker::Event;
@@ -52,7 +52,8 @@ impl Shared {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap()
+        // What a client fails with is said by itself.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until it is so, whatever changes.
@@ -214,15 +215,7 @@ pub(super) struct EndOf<'a>(pub(super) &'a Shared);
 impl Drop for EndOf<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let mut state = match self.0.state.lock() {
-                Ok(state) => state,
-                Err(poisoned) => poisoned.into_inner(),
-            };
-            state.is_over = true;
-            self.0.changed.notify_all();
-            for socket in state.sockets.values() {
-                let _ = socket.shutdown(Shutdown::Both);
-            }
+            self.0.end();
         }
     }
 }

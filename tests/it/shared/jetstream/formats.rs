@@ -145,7 +145,7 @@ fn values_are_cleared_and_expire_whoever_says_so() {
     // Who comes later has no value that is over, and others for as long as they have left.
     client.command(Json, &ttl(60));
     client.is_quiet();
-    nats.publish("orders.4", &[("Babelmq-Ttl", "1")], b"5");
+    nats.publish("orders.4", &[("Babelmq-Ttl", "2")], b"5");
     for broker in [&one, &other] {
         until_value(broker, "orders/4", None);
     }
@@ -176,7 +176,11 @@ fn what_is_too_large_is_refused_with_both_limits() {
     for words in ["5002 bytes", "4000 at most", "max_payload", "16777216"] {
         assert!(refused.field("reason").contains(words), "{}", refused.field("reason"));
     }
-    // It is refused where it comes in: a ping has nothing to say of it.
+    // It is refused where it comes in: a ping has nothing to say of it. Headers take room too.
+    client.is_quiet();
+    let long = format!("\"{}\"", "x".repeat(3_900));
+    client.publish(Json, "orders/1", long.as_bytes());
+    client.next().refuses("too-large", false);
     client.is_quiet();
     publish(&mut client, Json, "orders/1", 2);
     until_value(&broker, "orders/1", Some(2));

@@ -9,6 +9,7 @@ use crate::support::Field::{Bool, Raw, Str};
 use crate::support::nats::NatsServer;
 use crate::support::plain_nats::PlainNats;
 use crate::support::process::until;
+use crate::support::proxy::Proxy;
 use crate::support::{Client, Frame, number};
 
 fn ping(client: &mut Client) -> Frame {
@@ -38,14 +39,20 @@ fn a_broker_with_a_directory_goes_on_where_it_was() {
     producer.command(Json, &brief);
     nats.publish("orders.0", &[("Babelmq-Clear", "true")], b"");
     producer.is_quiet();
+    // One that is over before the broker hears of it, and that took the place of another.
+    publish(&mut producer, Json, "orders/2", 9);
+    nats.publish("orders.2", &[("Babelmq-Ttl", "1")], b"10");
+    until_value(&one, "orders/2", Some(10));
+    until_value(&one, "orders/2", None);
     let other = start_in(&folder, &server);
-    assert_eq!(other.shared_topics()[0].applied, 8);
+    assert_eq!(other.shared_topics()[0].applied, 10);
     until_value(&other, "orders/1", Some(7));
     until_value(&other, "orders/0", None);
+    until_value(&other, "orders/2", None);
     let mut subscriber = Client::connect(&other);
     assert_eq!(subscriber.subscribe(Pickle, "orders").len(), 1);
-    publish(&mut producer, Json, "orders/1", 9);
-    assert_eq!(delivery(&mut subscriber), ("orders/1".to_owned(), 9));
+    publish(&mut producer, Json, "orders/1", 11);
+    assert_eq!(delivery(&mut subscriber), ("orders/1".to_owned(), 11));
     subscriber.is_quiet();
 }
 
@@ -69,6 +76,81 @@ fn a_stream_that_is_missing_is_said_and_taken_up_when_it_is_made() {
     publish(&mut client, Json, "orders/1", 2);
     until_value(&broker, "orders/1", Some(2));
     assert_eq!(nats.kept("orders").len(), 2);
+}
+
+#[test]
+fn a_stream_that_is_made_anew_is_another_one() {
+    let (server, mut nats) = server();
+    let folder = scratch("jetstream-anew");
+    let (one, other) = (start(&server), start_in(&folder, &server));
+    let mut producer = Client::connect(&one);
+    for value in 1..=5 {
+        publish(&mut producer, Json, "orders/1", value);
+    }
+    let mut member = Client::connect(&one);
+    consume(&mut member, 10);
+    publish(&mut producer, Json, "orders/2", 6);
+    assert_eq!(work(&mut member), (6, 6, 1));
+    until("both have everything", || other.shared_topics()[0].applied == 6);
+    other.close().unwrap();
+    nats.ask("STREAM.DELETE.orders", &serde_json::Value::Null).unwrap();
+    nats.make("orders", super::SUBJECTS, serde_json::json!({})).unwrap();
+    nats.publish("orders.3", &[], b"11");
+    // What is said of messages that there are no more is answered.
+    settle(&mut member, "ack", 6);
+    for value in 12..=20 {
+        publish(&mut producer, Json, "orders/1", value);
+    }
+    let other = start_in(&folder, &server);
+    for broker in [&one, &other] {
+        until_value(broker, "orders/1", Some(20));
+        until_value(broker, "orders/3", Some(11));
+        assert_eq!(broker.shared_topics()[0].applied, 10);
+        // Of this topic it knows nothing.
+        until_value(broker, "orders/2", Some(6));
+    }
+    // All that is in it is new to its members.
+    let got = [work(&mut member), work(&mut member), work(&mut member)];
+    assert_eq!(got, [(1, 11, 1), (2, 12, 1), (3, 13, 1)]);
+}
+
+/// It has begun with the values of a stream that had none: what comes while there is no server is no
+/// last value, but all of it.
+#[test]
+fn a_broker_that_began_with_nothing_misses_nothing() {
+    let (mut server, _nats) = server();
+    let (broker, other) = (start(&server), start(&server));
+    let mut subscriber = Client::connect(&broker);
+    subscriber.subscribe(Json, "orders");
+    let link = Proxy::to(server.url().trim_start_matches("nats://").parse().unwrap());
+    let url = format!("nats://{}", link.address);
+    let away = babelmq::Broker::start_sharing(
+        patient(),
+        Box::new(babelmq::NoStore),
+        super::backbone(&url),
+    );
+    let away = super::ready(away.unwrap());
+    let mut there = Client::connect(&away);
+    there.subscribe(Json, "orders");
+    link.close(true);
+    link.cut();
+    until("it is away", || !away.shared_topics()[0].is_connected);
+    let mut producer = Client::connect(&other);
+    for value in 1..=5 {
+        publish(&mut producer, Json, "orders/1", value);
+    }
+    link.close(false);
+    for value in 1..=5 {
+        assert_eq!(delivery(&mut there).1, value);
+        assert_eq!(delivery(&mut subscriber).1, value);
+    }
+    server.kill();
+    server.start_again();
+    publish(&mut producer, Json, "orders/1", 6);
+    for subscriber in [&mut there, &mut subscriber] {
+        assert_eq!(delivery(subscriber).1, 6);
+        subscriber.is_quiet();
+    }
 }
 
 #[test]
@@ -156,7 +238,9 @@ fn an_acknowledgement_is_confirmed_when_the_server_has_it() {
         assert_eq!(work(&mut client).1, value);
     }
     settle(&mut client, "ack", 1);
-    server.kill();
+    // Killed, it would lose the last moment of its consumers: without replicas they are written down
+    // a moment later.
+    server.stop();
     until("it is noticed", || !broker.shared_topics()[0].is_connected);
     for seq in [b"2", b"3"] {
         client.command(Json, &[("command", Str("ack")), ("seq", Raw(seq))]);
@@ -164,7 +248,7 @@ fn an_acknowledgement_is_confirmed_when_the_server_has_it() {
     client.command(Json, &[("command", Str("ping"))]);
     server.start_again();
     assert_eq!(client.next().field("command"), "pong");
-    server.kill();
+    server.stop();
     server.start_again();
     drop(client);
     let mut next = Client::connect(&broker);
