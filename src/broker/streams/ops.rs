@@ -31,17 +31,12 @@ impl Ops {
         self.last
     }
 
-    /// Adds one behind all others.
-    pub(in crate::broker) fn note(&mut self, op: u64) {
-        self.add(op, op);
-    }
-
     /// Adds those of a later time.
-    pub(in crate::broker) fn note_all(&mut self, later: &Ops) {
-        later.ranges().for_each(|ops| self.add(*ops.start(), *ops.end()));
+    pub(in crate::broker) fn add(&mut self, later: &Ops) {
+        later.ranges().for_each(|ops| self.add_range(*ops.start(), *ops.end()));
     }
 
-    fn add(&mut self, first: u64, last: u64) {
+    fn add_range(&mut self, first: u64, last: u64) {
         let before = std::mem::replace(&mut self.last, last);
         if first <= before + 1 {
             if let Some((_, end)) = self.ranges.last_mut() {
@@ -74,20 +69,20 @@ mod tests {
     fn what_others_have_handed_over_is_not_among_them() {
         let mut ops = Ops::from(3..=3);
         let all = |ops: &Ops| ops.ranges().flatten().collect::<Vec<u64>>();
-        ops.note(4);
+        ops.add(&(4..=4).into());
         assert_eq!((all(&ops), ops.first(), ops.last()), (vec![3, 4], 3, 4));
-        ops.note(7);
-        ops.note(8);
-        ops.note(8);
-        ops.note(12);
+        ops.add(&(7..=7).into());
+        ops.add(&(8..=8).into());
+        ops.add(&(8..=8).into());
+        ops.add(&(12..=12).into());
         assert_eq!((all(&ops), ops.first(), ops.last()), (vec![3, 4, 7, 8, 12], 3, 12));
         let mut later = Ops::from(2..=2);
-        later.note_all(&ops);
+        later.add(&ops);
         assert_eq!(all(&later), [2, 3, 4, 7, 8, 12]);
         // None is left out of many, and few of others are taken in.
         let mut many = Ops::from(1..=1);
         let mine: Vec<u64> = (1..2_000).step_by(2).collect();
-        mine.iter().skip(1).for_each(|op| many.note(*op));
+        mine.iter().skip(1).for_each(|op| many.add(&(*op..=*op).into()));
         assert!(mine.iter().all(|op| many.ranges().any(|range| range.contains(op))));
         assert!(many.ranges().count() <= RANGES);
     }

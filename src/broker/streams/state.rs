@@ -537,7 +537,7 @@ mod tests {
         assert_eq!(code((1..=2).into()), Err(ErrorCode::BackboneUnavailable));
         assert_eq!(code((1..=4).into()), Err(ErrorCode::Disconnected));
         let mut between = Ops::from(1..=1);
-        [3, 5, 6].into_iter().for_each(|op| between.note(op));
+        [3, 5, 6].into_iter().for_each(|op| between.add(&(op..=op).into()));
         assert_eq!(code(between), Ok(()));
     }
 

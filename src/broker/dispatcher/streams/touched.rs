@@ -28,7 +28,7 @@ impl Touched {
         if let Some((.., known)) =
             self.all.iter_mut().find(|touched| (touched.0, touched.1) == (place, reach))
         {
-            known.note_all(&ops);
+            known.add(&ops);
             return;
         }
         self.all.push((place, reach, ops));
