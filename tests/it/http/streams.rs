@@ -247,7 +247,8 @@ fn a_scrape_tells_of_streams_and_consumers() {
         assert_eq!(consumer.next().number(), number);
     }
     say(&mut consumer, r#"{"command":"ack","seq":1}"#);
-    say(&mut consumer, r#"{"command":"nak","seq":2}"#);
+    // It comes again before a pong would, or behind it.
+    consumer.send(Format::Json, br#"{"command":"nak","seq":2}"#);
     assert_eq!(consumer.next().number(), 2);
     say(&mut consumer, r#"{"command":"reject","seq":3}"#);
     until("it is a dead letter", || letters(&mut web) == (1, 2));
