@@ -1,7 +1,6 @@
 //! What brokers and programs of NATS read of each other.
 
 use babelmq::Format::{Json, Pickle, Xml};
-use babelmq::Value;
 
 use super::{patient, server, server_with, start, start_with};
 use crate::shared::{delivery, publish, until_value};
