@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use babelmq::{BrokerHandle, Format, Fsync, Storage, Store};
 
-use super::trouble::{Switch, Trouble, VALUES, start_on};
+use super::trouble::{Switch, Trouble, VALUES, start_on, start_sharing_on};
 use super::{Json, orders, scratch, start_in, stream};
+use crate::support::backbone::LocalBackbone;
 use crate::support::config;
 use crate::support::process::until;
 
@@ -370,7 +371,19 @@ fn an_id_that_was_refused_may_come_again() {
 fn a_message_is_settled_when_its_dead_letter_is_safe() {
     let folder = scratch("disks-dead");
     let config = config().streams(vec![orders()]).fsync(Fsync::Always);
-    let (broker, disk) = start_on(&folder, config, "$dead");
+    dies_safely(start_on(&folder, config, "$dead"));
+}
+
+#[test]
+fn a_shared_message_is_settled_when_its_dead_letter_is_safe() {
+    let folder = scratch("disks-shared-dead");
+    let config = config().streams(vec![stream("others", "others/#")]).fsync(Fsync::Always);
+    let config = config.shared(["orders/#".parse().unwrap()]);
+    let backbone = Box::new(LocalBackbone::default());
+    dies_safely(start_sharing_on(&folder, config, "$dead", backbone));
+}
+
+fn dies_safely((broker, disk): (BrokerHandle, Switch)) {
     let (mut producer, mut consumer) = (Json::connect(&broker), Json::connect(&broker));
     consumer.consume("orders", "billing", "");
     producer.publish("orders/1", [1]);

@@ -3,7 +3,8 @@
 use std::sync::{Arc, Condvar, Mutex};
 
 use babelmq::broker::{
-    Change, Kept, Log, LogSync, LogWriter, Record, Store, StoreError, StreamStore,
+    Backbone, Change, Kept, Log, LogSync, LogWriter, NoBackbone, Record, Store, StoreError,
+    StreamStore,
 };
 use babelmq::{Broker, BrokerHandle, Config, Storage, StreamDefinition};
 
@@ -97,10 +98,20 @@ pub(super) fn start_on(
     config: Config,
     name: &'static str,
 ) -> (BrokerHandle, Switch) {
+    start_sharing_on(folder, config, name, Box::new(NoBackbone))
+}
+
+/// The same, by a backbone.
+pub(super) fn start_sharing_on(
+    folder: &std::path::Path,
+    config: Config,
+    name: &'static str,
+    backbone: Box<dyn Backbone>,
+) -> (BrokerHandle, Switch) {
     let disk = Arc::new(Disk::default());
     let storage = Storage::open(folder, true).unwrap();
     let store = Troubled { storage, name, disk: disk.clone() };
-    (Broker::start_with(config, Box::new(store)).unwrap(), Switch(disk))
+    (Broker::start_sharing(config, Box::new(store), backbone).unwrap(), Switch(disk))
 }
 
 impl Store for Troubled {

@@ -120,6 +120,6 @@ fn long_messages_wait_within_what_is_said() {
 
 #[test]
 fn short_messages_wait_within_what_is_said() {
-    let payload = format!("\"{}\"", "x".repeat(50));
+    let payload = format!("\"{}\"", "x".repeat(300));
     holds(payload.as_bytes());
 }
