@@ -216,8 +216,8 @@ fn quiet(cluster: &Cluster, brokers: &Brokers) -> Ending {
     let answer = audit.next();
     assert_eq!(answer.field("command"), "subscribed", "{:?}", answer.fields());
     let mut stream: Vec<Kept> = Vec::new();
-    for at in 0..kept.len() {
-        let subject = kept[at].message.subject.replace('.', "/");
+    for (at, kept) in kept.iter().enumerate() {
+        let subject = kept.message.subject.replace('.', "/");
         if is_clear(at) {
             stream.push((subject, None));
             continue;
