@@ -186,9 +186,11 @@ impl SharedThread {
     /// The model has no backbone.
     #[cfg(shuttle)]
     fn next(&self) -> Next {
+        use crate::broker::sync::TryRecvError;
         match self.said.try_recv() {
             Ok(said) => Next::Said(said),
-            Err(_) => match self.requests.recv_deadline(Instant::now() + LOOK) {
+            Err(TryRecvError::Disconnected) => Next::Lost,
+            Err(TryRecvError::Empty) => match self.requests.recv_deadline(Instant::now() + LOOK) {
                 Ok(request) => Next::Request(request),
                 Err(error) if error.is_timeout() => Next::Nothing,
                 Err(_) => Next::End,
