@@ -153,7 +153,10 @@ fn an_acknowledgement_is_confirmed_when_the_backbone_has_it() {
     client.command(Json, &[("command", Str("ping"))]);
     client.next().refuses("backbone-unavailable", false);
     backbone.come_up();
-    client.is_quiet();
+    until("it is confirmed", || {
+        client.command(Json, &[("command", Str("ping"))]);
+        client.next().field("command") == "pong"
+    });
     drop(client);
     let mut next = Client::connect(&broker);
     assert_eq!(consume(&mut next, 10).field("pending"), "0");
