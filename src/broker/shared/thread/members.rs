@@ -40,9 +40,9 @@ pub(super) struct Members {
     removing: Vec<(u64, Arc<str>, Answer, Instant)>,
     /// Requests for what there is to be said.
     asking: Vec<(u64, Sender<StreamReport>, Instant)>,
-    /// Messages that wait until their dead letters are safe: whose they are, and the request that
-    /// said that they are dead.
-    burying: HashMap<(Arc<str>, u64), (u64, u64)>,
+    /// Messages that wait until their dead letters are safe: whose they are, the request that said
+    /// that they are dead, and since when.
+    burying: HashMap<(Arc<str>, u64), (u64, u64, Instant)>,
     /// How often a message was sent back for want of memory, which nobody has seen.
     unseen: HashMap<(Arc<str>, u64), u32>,
 }
@@ -75,7 +75,7 @@ struct Given {
 impl Members {
     /// The first request that has settled something that is not known to the backbone.
     pub(super) fn first_op(&self) -> Option<u64> {
-        let buried = self.burying.values().map(|(_, op)| *op).filter(|op| *op > 0).min();
+        let buried = self.burying.values().map(|(_, op, _)| *op).filter(|op| *op > 0).min();
         self.settling.keys().next().copied().into_iter().chain(buried).min()
     }
 }
@@ -193,6 +193,11 @@ impl SharedThread {
         {
             self.state.fail(*op, "what was said of its messages is not confirmed");
         }
+        for (_, op, since) in self.members.burying.values() {
+            if *op > 0 && is_late(*since) {
+                self.state.fail(*op, "the dead letter of a message is not safe");
+            }
+        }
         let refusal = || {
             let reason = format!(
                 "the shared stream {} has not answered for {patience:?}; try again later",
@@ -248,7 +253,7 @@ impl SharedThread {
 
     /// Takes a connection out of the members.
     pub(super) fn leave(&mut self, id: MemberId) {
-        if self.members.burying.values().any(|(member, _)| *member == id.0)
+        if self.members.burying.values().any(|(member, ..)| *member == id.0)
             && let Some(member) = self.members.all.get_mut(&id.0)
         {
             // To leave sends back what it has, and a message with a dead letter is not to come again.
@@ -420,7 +425,7 @@ impl SharedThread {
             self.announcer.send(FromStream::Bury(letter)).is_ok()
         });
         if is_on_its_way {
-            self.members.burying.insert((consumer, seq), (id, op));
+            self.members.burying.insert((consumer, seq), (id, op, Instant::now()));
         } else {
             // It comes again, to where it can be buried.
             self.done(id, seq, HowSettled::Nak(NO_MEMORY), op);
@@ -429,7 +434,7 @@ impl SharedThread {
 
     /// Notes that a dead letter is safe.
     pub(super) fn buried(&mut self, consumer: Arc<str>, seq: u64) {
-        let Some((id, op)) = self.members.burying.remove(&(consumer, seq)) else { return };
+        let Some((id, op, _)) = self.members.burying.remove(&(consumer, seq)) else { return };
         // Also where it was kept for so long that it is another's: it is not to come to that one.
         if let Some(member) = self.members.all.get_mut(&id)
             && member.outstanding.remove(&seq).is_some()
