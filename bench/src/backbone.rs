@@ -1,5 +1,5 @@
-//! Brokers that share topics by NATS JetStream, beside clients of JetStream that do the same without
-//! them.
+//! Brokers that share topics by NATS JetStream, beside clients of JetStream that do the same
+//! without them.
 
 use std::path::PathBuf;
 use std::thread;

@@ -166,8 +166,8 @@ impl Member {
         }
     }
 
-    /// There is no consumer: what was said of its messages was said of nothing, and so is what comes
-    /// later, which the line finds out by itself.
+    /// There is no consumer: what was said of its messages was said of nothing, and so is what
+    /// comes later, which the line finds out by itself.
     async fn end(mut self) {
         self.forget_words();
         self.mail.close();

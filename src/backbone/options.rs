@@ -174,8 +174,8 @@ impl Login {
     /// The options of one connection: that which is made with them, and no other.
     ///
     /// A client that has lost its connection makes another by itself, and sends there what it was
-    /// given before. This one is not let in: it would send what is sent again meanwhile, behind what
-    /// follows, and when the server knows repeats no more.
+    /// given before. This one is not let in: it would send what is sent again meanwhile, behind
+    /// what follows, and when the server knows repeats no more.
     pub(super) fn options(&self, server: &ServerAddr) -> ConnectOptions {
         let (login, server) = (self.clone(), server.clone());
         let was_used = AtomicBool::new(false);

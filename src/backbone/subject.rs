@@ -12,8 +12,8 @@ use crate::protocol::{Topic, TopicFilter};
 /// The token of the segment in front of a leading `/`.
 const ROOT: &str = "%2F";
 
-/// What divides and matches tokens, and the sign that says so; what is not visible besides. All that
-/// is not ASCII goes as it is.
+/// What divides and matches tokens, and the sign that says so; what is not visible besides. All
+/// that is not ASCII goes as it is.
 const NOT_IN_A_TOKEN: &[char] = &['%', '.', '*', '>', ' '];
 /// What a name of a consumer cannot have, which is a token and a file's name at the server.
 const NOT_IN_A_NAME: &[char] = &['%', '.', '*', '>', ' ', '/', '\\'];

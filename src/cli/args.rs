@@ -275,8 +275,8 @@ pub(super) struct Serve {
     stream: Vec<StreamDefinition>,
 
     /// The servers of NATS JetStream by which --shared topics are shared with other brokers, as in
-    /// nats://a:4222,nats://b:4222; tls:// encrypts, and a user and a password may be in front of the
-    /// host.
+    /// nats://a:4222,nats://b:4222; tls:// encrypts, and a user and a password may be in front of
+    /// the host.
     #[arg(
         long, value_name = "URLS", value_parser = JetstreamOptions::new, env = "BABELMQ_BACKBONE",
         hide_env_values = true,

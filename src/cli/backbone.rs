@@ -41,8 +41,8 @@ struct Streams {
     backbone: JetstreamOptions,
     #[command(flatten)]
     files: BackboneFiles,
-    /// Topics that are shared, as `serve` is given them: orders/#, or NAME=orders/#. It can be given
-    /// more than once; in the environment several are separated by commas.
+    /// Topics that are shared, as `serve` is given them: orders/#, or NAME=orders/#. It can be
+    /// given more than once; in the environment several are separated by commas.
     #[arg(
         long,
         value_name = "FILTER",

@@ -19,8 +19,9 @@ use crate::broker::{Fsync, NoStore, Store};
 use crate::storage::Storage;
 use crate::transport::{Broker, BrokerHandle, Config, ListenUrl, StartError, check};
 
-/// Serves until a signal comes. The first line on standard output says that the broker is ready, and
-/// where, and the second, if it speaks HTTP, where its page is; everything else is the log. `arguments` are what is read again when a signal says so.
+/// Serves until a signal comes. The first line on standard output says that the broker is ready,
+/// and where, and the second, if it speaks HTTP, where its page is; everything else is the log.
+/// `arguments` are what is read again when a signal says so.
 pub(super) fn serve(serve: &Serve, arguments: &[OsString]) -> Result<(), Failure> {
     serve.check_together()?;
     if serve.check {

@@ -163,8 +163,8 @@ fn users_log_in_and_who_is_none_is_told() {
     assert!(line.unavailable().contains("no stream orders"));
 }
 
-/// A disk that was not written to the end, or a copy of before: what was read is not there any more,
-/// and its numbers are given to other messages.
+/// A disk that was not written to the end, or a copy of before: what was read is not there any
+/// more, and its numbers are given to other messages.
 #[test]
 fn a_stream_that_has_lost_messages_is_another_one() {
     let (mut server, plain) = with_orders();

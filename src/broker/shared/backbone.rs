@@ -134,8 +134,8 @@ pub struct Incoming {
 #[derive(Debug)]
 pub enum ToBackbone {
     /// A message, to be put into the order behind those that were handed over before. It is tried
-    /// until it is [`Stored`](FromBackbone::Stored) or [`Refused`](FromBackbone::Refused), one of the
-    /// two, and is stored once, however often it is tried.
+    /// until it is [`Stored`](FromBackbone::Stored) or [`Refused`](FromBackbone::Refused), one of
+    /// the two, and is stored once, however often it is tried.
     Publish(Outgoing),
     /// A client of this broker wants to be a member of a durable consumer, whose messages it shares
     /// with members at any broker. Answered by [`Joined`](FromBackbone::Joined). It stays a member
@@ -148,8 +148,8 @@ pub enum ToBackbone {
         member: u64,
     },
     /// What a member says of a message that it was given. It is answered by
-    /// [`Settled`](FromBackbone::Settled) once all with lesser numbers are, also where the member is
-    /// none any more, or its consumer is not there: then there is nothing to be known.
+    /// [`Settled`](FromBackbone::Settled) once all with lesser numbers are, also where the member
+    /// is none any more, or its consumer is not there: then there is nothing to be known.
     Settle {
         /// The member.
         member: u64,
@@ -233,8 +233,8 @@ pub enum FromBackbone {
     /// Messages of the stream, in its order. The first comes as soon as there is a server, and may
     /// have none.
     Arrived(Arrived),
-    /// A member is one, or will not be. One that was one will not be any more where its consumer was
-    /// forgotten.
+    /// A member is one, or will not be. One that was one will not be any more where its consumer
+    /// was forgotten.
     Joined {
         /// The member.
         member: u64,

@@ -14,8 +14,8 @@ pub(in crate::broker) const CLEARED: usize = 512;
 /// A message of a batch, as it travels.
 ///
 /// # Errors
-/// As for [`PayloadRef::decode_within`](crate::codec::PayloadRef::decode_within), where it cannot be
-/// written by itself.
+/// As for [`PayloadRef::decode_within`](crate::codec::PayloadRef::decode_within), where it cannot
+/// be written by itself.
 pub(super) fn outgoing(
     batch: &Batch,
     index: usize,

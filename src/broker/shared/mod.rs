@@ -4,8 +4,8 @@
 //! A message's way: the dispatcher hands it to the [`thread`](self::thread) of its stream, which
 //! gives it to the [`backbone`](self::backbone) and says when that has it; what comes back, from
 //! whichever broker, is [read](self::content) there and goes to the dispatcher as
-//! [`Arrival`]. Messages for members of durable consumers are [held](self::held) until their writers
-//! have read them.
+//! [`Arrival`]. Messages for members of durable consumers are [held](self::held) until their
+//! writers have read them.
 
 mod arrival;
 mod backbone;

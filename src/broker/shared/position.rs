@@ -1,5 +1,5 @@
-//! How far a broker is in a stream of the backbone, as it remembers it: a last value of a topic of its
-//! own.
+//! How far a broker is in a stream of the backbone, as it remembers it: a last value of a topic of
+//! its own.
 
 use super::backbone::Position;
 use super::definition::SharedTopics;

@@ -26,7 +26,8 @@ pub(in crate::broker) struct SharedStatus {
 #[cfg_attr(not(feature = "middleware"), doc = "```ignore")]
 /// # let broker = babelmq::Broker::start(babelmq::Config::listening_on(([127, 0, 0, 1], 0)))?;
 /// for shared in broker.shared_topics() {
-///     println!("{}: {} messages behind, {} unconfirmed", shared.stream, shared.lag, shared.unconfirmed);
+///     let (stream, lag) = (&shared.stream, shared.lag);
+///     println!("{stream}: {lag} messages behind, {} unconfirmed", shared.unconfirmed);
 /// }
 /// # Ok::<(), babelmq::StartError>(())
 /// ```

@@ -68,7 +68,8 @@ pub(super) struct SharedThread {
     own: Sender<Request>,
     said: Receiver<FromBackbone>,
     line: Box<dyn BackboneLine>,
-    /// The last request that was taken, and the last of messages and of all else that was confirmed.
+    /// The last request that was taken, and the last of messages and of all else that was
+    /// confirmed.
     op: u64,
     confirmed: (u64, u64),
     publishing: Publishing,
@@ -198,7 +199,8 @@ impl SharedThread {
         }
     }
 
-    /// The backbone's own part has ended, which it does by a fault alone: nothing is taken any more.
+    /// The backbone's own part has ended, which it does by a fault alone: nothing is taken any
+    /// more.
     fn lose(mut self) {
         tracing::error!(
             stream = %self.state.name(),

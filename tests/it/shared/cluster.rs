@@ -124,7 +124,8 @@ fn shuffled(random: &mut Random) -> Vec<Fault> {
     faults
 }
 
-/// Lets something happen, and be over: brokers go on meanwhile where they can, and afterwards all do.
+/// Lets something happen, and be over: brokers go on meanwhile where they can, and afterwards all
+/// do.
 fn happen(fault: Fault, cluster: &mut Cluster, brokers: &mut Brokers, shared: &Shared) {
     match fault {
         KillLeader | StopLeader | FreezeLeader => {

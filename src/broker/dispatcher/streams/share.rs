@@ -1,5 +1,5 @@
-//! Messages of topics that brokers share: they go to the backbone, and are stored and delivered when
-//! they come back from it, as those of other brokers are.
+//! Messages of topics that brokers share: they go to the backbone, and are stored and delivered
+//! when they come back from it, as those of other brokers are.
 
 use std::sync::Arc;
 

@@ -47,7 +47,8 @@ impl Gathered {
         self.steps.push(Step::Clear(topic));
     }
 
-    /// Adds a message, which may become the topic's last value, for so many seconds if that is said.
+    /// Adds a message, which may become the topic's last value, for so many seconds if that is
+    /// said.
     pub(super) fn publish(
         &mut self,
         topic: Topic,

@@ -256,7 +256,8 @@ impl SharedThread {
         if self.members.burying.values().any(|(member, ..)| *member == id.0)
             && let Some(member) = self.members.all.get_mut(&id.0)
         {
-            // To leave sends back what it has, and a message with a dead letter is not to come again.
+            // To leave sends back what it has, and a message with a dead letter is not to come
+            // again.
             member.is_leaving = true;
             return;
         }

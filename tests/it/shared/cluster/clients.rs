@@ -79,8 +79,8 @@ fn read(frame: &Frame) -> (BTreeMap<String, String>, String) {
     (fields, command)
 }
 
-/// One who publishes. One that is reliable gives each message an id, and sends what is not confirmed
-/// again, to the next broker.
+/// One who publishes. One that is reliable gives each message an id, and sends what is not
+/// confirmed again, to the next broker.
 pub(super) struct Producer {
     name: usize,
     random: Random,

@@ -116,8 +116,8 @@ fn a_stream_that_is_made_anew_is_another_one() {
     assert_eq!(got, [(1, 11, 1), (2, 12, 1), (3, 13, 1)]);
 }
 
-/// It has begun with the values of a stream that had none: what comes while there is no server is no
-/// last value, but all of it.
+/// It has begun with the values of a stream that had none: what comes while there is no server is
+/// no last value, but all of it.
 #[test]
 fn a_broker_that_began_with_nothing_misses_nothing() {
     let (mut server, _nats) = server();
@@ -239,8 +239,8 @@ fn an_acknowledgement_is_confirmed_when_the_server_has_it() {
         assert_eq!(work(&mut client).1, value);
     }
     settle(&mut client, "ack", 1);
-    // Killed, it would lose the last moment of its consumers: without replicas they are written down
-    // a moment later.
+    // Killed, it would lose the last moment of its consumers: without replicas they are written
+    // down a moment later.
     server.stop();
     until("it is noticed", || !broker.shared_topics()[0].is_connected);
     for seq in [b"2", b"3"] {
