@@ -236,8 +236,6 @@ fn stay(connection: &mut Connection<'_>, consumer: &str, random: &mut Random) ->
     if command != "subscribed" {
         return None;
     }
-    // What was settled since each ping, and since the last.
-    let (mut asked, mut settled): (VecDeque<Vec<u64>>, Vec<u64>) = (VecDeque::new(), Vec::new());
     for _ in 0..=random.below(2_000) {
         let frame = connection.next()?;
         let (fields, command) = read(&frame);
@@ -260,20 +258,20 @@ fn stay(connection: &mut Connection<'_>, consumer: &str, random: &mut Random) ->
                     // It comes again, when nothing was said of it for long enough.
                     1 if !shared.is_finishing() => {}
                     _ => {
-                        connection.send(&[of("ack"), ping()])?;
-                        settled.push(seq);
-                        asked.push_back(std::mem::take(&mut settled));
+                        // The pong says what it confirms.
+                        let id = seq.to_string();
+                        let asks = vec![("command", Str("ping")), ("id", Str(&id))];
+                        connection.send(&[of("ack"), asks])?;
                     }
                 }
             }
             "pong" => {
-                let time = shared.time();
-                let done = asked.pop_front().unwrap();
-                let event = |seq| Event::Settled { consumer: consumer.to_owned(), seq, time };
-                shared.note_all(done.into_iter().map(event));
+                let (consumer, time) = (consumer.to_owned(), shared.time());
+                let seq = fields["id"].parse().unwrap();
+                shared.note(Event::Settled { consumer, seq, time });
             }
             // It is not known whether the acknowledgement is.
-            "error" => drop(asked.pop_front()),
+            "error" => {}
             other => panic!("{other}: {fields:?}"),
         }
     }
