@@ -305,8 +305,8 @@ mod tests {
             let qos = qos.and_then(Qos::from_byte);
             let encoding = Some(Encoding::Text);
             let properties = properties.into();
-            let content =
-                SharedContent::Payload(SharedPayload { encoding, bytes, retain, ttl, qos, properties });
+            let payload = SharedPayload { encoding, bytes, retain, ttl, qos, properties };
+            let content = SharedContent::Payload(payload);
             let name = id.as_deref().map_or_else(|| "b-e-1".to_owned(), id_of_publisher);
             let outbound = write(content.clone(), &name).unwrap();
             let inbound = read(Some(&outbound.headers), &outbound.payload).unwrap();

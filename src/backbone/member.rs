@@ -378,7 +378,8 @@ impl Member {
             }
         }
         for number in given_up {
-            tracing::debug!(consumer = %self.wanted.consumer, "NATS does not confirm what it knows");
+            let consumer = &self.wanted.consumer;
+            tracing::debug!(%consumer, "NATS does not confirm what it knows");
             self.finish(number);
         }
     }

@@ -81,7 +81,8 @@ async fn serve(login: Login, mut openings: mpsc::UnboundedReceiver<Opening>) {
             },
             Some(ended) = lines.join_next() => {
                 if let Err(error) = ended {
-                    tracing::error!(%error, "shared topics are at a standstill: restart the broker");
+                    let what = "shared topics are at a standstill: restart the broker";
+                    tracing::error!(%error, "{what}");
                 }
                 continue;
             }

@@ -1,6 +1,8 @@
 //! How far a broker is in a stream of the backbone, as it remembers it: a last value of a topic of
 //! its own.
 
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
 use super::backbone::Position;
 use super::definition::SharedTopics;
 use crate::codec::Payload;
@@ -20,32 +22,25 @@ impl Position {
         let text = str::from_utf8(payload.source()).ok()?;
         let text = text.strip_prefix('"')?.strip_suffix('"')?;
         let (epoch, rest) = text.split_once(' ')?;
-        let (seq, hash) = rest.split_once(' ')?;
-        let is_of_these = hash == hash_of(topics);
+        let (seq, word) = rest.split_once(' ')?;
+        let is_of_these = word == word_of(topics);
         is_of_these.then(|| Some(Position { epoch: epoch.to_owned(), seq: seq.parse().ok()? }))?
     }
 
     /// As it is remembered: a JSON text, so that a person can read it too.
     pub(super) fn to_payload(&self, topics: &SharedTopics) -> Option<Payload> {
         let epoch = self.epoch.replace(['"', '\\', ' '], "");
-        let text = format!("\"{epoch} {} {}\"", self.seq, hash_of(topics));
+        let text = format!("\"{epoch} {} {}\"", self.seq, word_of(topics));
         Payload::parse("", Format::Json, text.as_bytes(), &Limits::NONE).ok()
     }
 }
 
 /// The filter in a word, which needs no escapes in any format.
-fn hash_of(topics: &SharedTopics) -> String {
-    let mut hash = fnv(topics.filter.as_str().as_bytes());
-    hash = hash << 1 | u64::from(topics.filter.reaches_below());
-    format!("{hash:x}")
-}
-
-/// FNV-1a, of 64 bits less one.
-fn fnv(bytes: &[u8]) -> u64 {
-    let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3)
-    });
-    hash >> 1
+fn word_of(topics: &SharedTopics) -> String {
+    let filter = utf8_percent_encode(topics.filter.as_str(), NON_ALPHANUMERIC);
+    // Of two that are spelled alike, one may mean what is below too.
+    let mark = if topics.filter.reaches_below() { "" } else { "!" };
+    format!("{filter}{mark}")
 }
 
 #[cfg(test)]

@@ -362,7 +362,7 @@ impl SharedThread {
         let _ = answer.send(Err(Refusal::new(ErrorCode::InvalidField, reason)));
     }
 
-    pub(super) fn is_stopping(&self) -> bool {
+    fn is_stopping(&self) -> bool {
         self.stopping.is_some()
     }
 

@@ -22,6 +22,11 @@ impl Announcer {
         *self.0.lock() = None;
     }
 
+    /// Whether the broker stops.
+    pub(in crate::broker) fn is_closed(&self) -> bool {
+        self.0.lock().is_none()
+    }
+
     /// Sends something to the dispatcher.
     ///
     /// # Errors

@@ -111,7 +111,12 @@ impl SharedThread {
             match judged(topic.name(), again, &self.workspace, &self.limits) {
                 Ok(payload) => return Some(payload),
                 // Memory comes back, and nothing of the order may be left out.
-                Err(refusal) if refusal.code == ErrorCode::MemoryFull && !self.is_stopping() => {
+                Err(refusal) if refusal.code == ErrorCode::MemoryFull => {
+                    if self.announcer.is_closed() {
+                        // The broker stops, and nobody will hear of it.
+                        self.is_unheard = true;
+                        return None;
+                    }
                     tracing::warn!(stream = %self.state.name(), seq, "{}", refusal.reason);
                 }
                 Err(refusal) => {

@@ -288,7 +288,10 @@ impl SharedThread {
         };
         let unseen = self.members.unseen.get(&name_of).copied().unwrap_or_default();
         let Some(payload) = self.read(seq, &topic, payload) else {
-            return self.say(id, seq, HowSettled::Term, 0);
+            if !self.is_unheard {
+                self.say(id, seq, HowSettled::Term, 0);
+            }
+            return;
         };
         let Some(member) = self.members.all.get_mut(&id) else { return };
         let until = Instant::now() + member.settings.ack_wait;
