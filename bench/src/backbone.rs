@@ -2,12 +2,12 @@
 //! without them.
 
 use std::path::PathBuf;
-use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, ensure};
+use clap::ValueEnum;
 
-use crate::kept::{Keeper, Reading, Shared, consume, keeper, latency, publish};
+use crate::kept::{self, JetStream, Keeper, Reading, Shared, keeper};
 use crate::payload::Payload;
 use crate::results::median;
 use crate::systems::{Keeping, Programs, Running, Sync, System};
@@ -18,6 +18,19 @@ const MESSAGES: u64 = 100_000;
 /// Brokers that are measured together.
 const BROKERS: [usize; 3] = [1, 2, 4];
 
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Measure {
+    /// Clients that publish and receive all, each at a broker of its own.
+    Through,
+    /// A producer.
+    Publish,
+    /// A member of a consumer.
+    Consume,
+    /// One message at a time.
+    Latency,
+}
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct Backbone {
     /// Each figure is the median of so many rounds.
@@ -27,6 +40,10 @@ pub(crate) struct Backbone {
     /// How long one measurement takes.
     #[arg(long, default_value_t = 3.0)]
     seconds: f64,
+
+    /// Measures these alone.
+    #[arg(long, value_delimiter = ',', value_name = "WHAT")]
+    only: Vec<Measure>,
 
     /// Bytes of a message.
     #[arg(long, default_value_t = 128, value_name = "N")]
@@ -71,50 +88,91 @@ impl Backbone {
     }
 
     fn round(&self, programs: &Programs) -> Result<Figures> {
-        let payload = Payload::text(self.bytes)?;
+        let payload = &Payload::text(self.bytes)?;
         let time = Duration::from_secs_f64(self.seconds);
         let mut figures = Vec::new();
-        for brokers in BROKERS {
-            let (plain, own) = (start(programs)?, keeper(System::JetStream, Format::Json)?);
-            own.make(&plain.running.endpoint, None)?;
-            let without = together(&vec![&plain.running; brokers], own.as_ref(), &payload, time)?;
-            drop(plain);
-            let shared = Sharing::start(programs, brokers)?;
-            let with = together(&shared.brokers(), &shared.keeper, &payload, time)?;
-            let name = format!("published and confirmed, {brokers} producers, each at a broker");
-            figures.push((name, "msg/s", without, with));
-        }
-        let plain = start(programs)?;
-        let own = keeper(System::JetStream, Format::Json)?;
-        own.make(&plain.running.endpoint, Some(Reading::AckEach))?;
-        let of = |running: &Running, keeper: &dyn Keeper| {
-            consume::measure(running, keeper, &payload, MESSAGES, Reading::AckEach, 1)
-                .map(|measured| measured.rate)
-        };
-        let without = of(&plain.running, own.as_ref())?;
-        drop(plain);
-        let shared = Sharing::start(programs, 1)?;
-        let with = of(shared.brokers()[0], &shared.keeper)?;
-        drop(shared);
-        figures.push(("delivered and acknowledged".to_owned(), "msg/s", without, with));
-        let plain = start(programs)?;
-        own.make(&plain.running.endpoint, Some(Reading::AckEach))?;
-        let without = latency::measure(&plain.running, own.as_ref(), &payload, time)?;
-        drop(plain);
-        let shared = Sharing::start(programs, 1)?;
-        let with = latency::measure(shared.brokers()[0], &shared.keeper, &payload, time)?;
-        for (name, of) in [
-            ("from the write to the delivery, p50", [without.delivered.p50, with.delivered.p50]),
-            ("from the write to the delivery, p99", [without.delivered.p99, with.delivered.p99]),
-            (
-                "from the write until it is confirmed, p50",
-                [without.confirmed.p50, with.confirmed.p50],
-            ),
-        ] {
-            figures.push((name.to_owned(), "µs", of[0], of[1]));
+        for measure in Measure::value_variants() {
+            if !self.only.is_empty() && !self.only.contains(measure) {
+                continue;
+            }
+            figures.extend(match measure {
+                Measure::Through => through(programs, payload, time),
+                Measure::Publish => publish(programs, payload, time),
+                Measure::Consume => consume(programs, payload),
+                Measure::Latency => latency(programs, payload, time),
+            }?);
         }
         Ok(figures)
     }
+}
+
+fn through(programs: &Programs, payload: &Payload, time: Duration) -> Result<Figures> {
+    let mut figures = Vec::new();
+    for brokers in BROKERS {
+        let plain = start(programs)?;
+        let clients: Vec<_> = (0..brokers).map(|_| JetStream::with_ids(Format::Json)).collect();
+        for client in &clients {
+            client.make(&plain.running.endpoint, Some(Reading::Live))?;
+        }
+        let all: Vec<_> = clients.iter().map(|it| (&plain.running, it as &dyn Keeper)).collect();
+        let without = kept::through::measure(&all, payload, time)?;
+        drop(plain);
+        let shared = Sharing::start(programs, brokers)?;
+        let all: Vec<_> =
+            shared.brokers.iter().map(|it| (it, &shared.keeper as &dyn Keeper)).collect();
+        let with = kept::through::measure(&all, payload, time)?;
+        let name = match brokers {
+            1 => "published, confirmed, and received: a client at a broker".to_owned(),
+            _ => format!("the same, {brokers} clients, each at a broker of its own"),
+        };
+        figures.push((name, "msg/s", without, with));
+    }
+    Ok(figures)
+}
+
+fn publish(programs: &Programs, payload: &Payload, time: Duration) -> Result<Figures> {
+    let both =
+        both(programs, None, |running, keeper| kept::publish::rate(running, keeper, payload, time));
+    let (without, with) = both?;
+    let name = "published and confirmed, without an id and received by nobody there";
+    Ok(vec![(name.to_owned(), "msg/s", without, with)])
+}
+
+fn consume(programs: &Programs, payload: &Payload) -> Result<Figures> {
+    let each = Reading::AckEach;
+    let both = both(programs, Some(each), |running, keeper| {
+        let measured = kept::consume::measure(running, keeper, payload, MESSAGES, each, 1)?;
+        Ok(measured.rate)
+    });
+    let (without, with) = both?;
+    Ok(vec![("delivered and acknowledged".to_owned(), "msg/s", without, with)])
+}
+
+fn latency(programs: &Programs, payload: &Payload, time: Duration) -> Result<Figures> {
+    let both = both(programs, Some(Reading::AckEach), |running, keeper| {
+        kept::latency::measure(running, keeper, payload, time)
+    });
+    let (without, with) = both?;
+    let figures = [
+        ("from the write to the delivery, p50", without.delivered.p50, with.delivered.p50),
+        ("from the write to the delivery, p99", without.delivered.p99, with.delivered.p99),
+        ("from the write until it is confirmed, p50", without.confirmed.p50, with.confirmed.p50),
+    ];
+    Ok(figures.map(|(name, without, with)| (name.to_owned(), "µs", without, with)).into())
+}
+
+/// Measures JetStream by itself, and a broker in front of it.
+fn both<T>(
+    programs: &Programs,
+    reading: Option<Reading>,
+    measure: impl Fn(&Running, &dyn Keeper) -> Result<T>,
+) -> Result<(T, T)> {
+    let (plain, own) = (start(programs)?, keeper(System::JetStream, Format::Json)?);
+    own.make(&plain.running.endpoint, reading)?;
+    let without = measure(&plain.running, own.as_ref())?;
+    drop(plain);
+    let shared = Sharing::start(programs, 1)?;
+    Ok((without, measure(&shared.brokers[0], &shared.keeper)?))
 }
 
 /// JetStream, and brokers in front of it.
@@ -131,34 +189,14 @@ impl Sharing {
         let keeper = Shared::by(jetstream.running.endpoint.clone())?;
         let url = format!("nats://{}", jetstream.running.endpoint.address);
         let options = ["--backbone", &url, "--shared", &Shared::topics()];
-        let brokers =
-            (0..brokers).map(|_| programs.start_babelmq(&options)).collect::<Result<_>>()?;
+        let started = (0..brokers).map(|_| programs.start_babelmq(&options));
+        let started: Vec<_> = started.collect::<Result<_>>()?;
+        keeper.until_read_by(brokers)?;
+        let brokers = started;
         Ok(Sharing { brokers, keeper, _jetstream: jetstream })
-    }
-
-    fn brokers(&self) -> Vec<&Running> {
-        self.brokers.iter().collect()
     }
 }
 
 fn start(programs: &Programs) -> Result<Keeping> {
     programs.start_keeping(System::JetStream, Sync::Interval)
-}
-
-/// Publishes to all at the same time, a producer each. Returns how many messages a second are
-/// confirmed.
-fn together(
-    all: &[&Running],
-    keeper: &dyn Keeper,
-    payload: &Payload,
-    time: Duration,
-) -> Result<f64> {
-    thread::scope(|scope| {
-        let producers: Vec<_> = all
-            .iter()
-            .map(|running| scope.spawn(move || publish::rate(running, keeper, payload, time)))
-            .collect();
-        let panicked = || Err(anyhow!("a producer's thread panicked"));
-        producers.into_iter().map(|it| it.join().unwrap_or_else(|_| panicked())).sum()
-    })
 }

@@ -78,8 +78,11 @@ impl Keeper for Babelmq {
         reading: Reading,
         _member: usize,
     ) -> Result<Box<dyn Member>> {
-        let mut subscribe = json!({ "command": "subscribe", "topic": TOPIC, "start": "all" });
-        if reading != Reading::Replay {
+        let mut subscribe = json!({ "command": "subscribe", "topic": TOPIC });
+        if reading != Reading::Live {
+            subscribe["start"] = "all".into();
+        }
+        if !matches!(reading, Reading::Replay | Reading::Live) {
             subscribe["consumer"] = NAME.into();
             subscribe["window"] = WINDOW.into();
         }
@@ -119,11 +122,14 @@ impl Member for Own {
         let mut last = 0;
         while let Some(body) = first(&bytes[taken.consumed..]) {
             taken.consumed += HEADER + body.len();
+            taken.messages += 1;
+            if self.reading == Reading::Live {
+                continue;
+            }
             let Some(at) = memchr::memmem::find(&body[..body.len().min(256)], SEQ) else {
                 bail!("not a delivery of a stream: {}", String::from_utf8_lossy(body));
             };
             last = number(&body[at + SEQ.len()..]);
-            taken.messages += 1;
             taken.sum += last;
             if self.reading == Reading::AckEach {
                 let _ = write_ack(out, "seq", last);

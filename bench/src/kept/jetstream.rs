@@ -1,7 +1,9 @@
 //! NATS JetStream: publications with an inbox, each answered with a PubAck, without waiting for it;
 //! a pull consumer, asked for another batch when half of the last one has come.
 
+use std::io::Write;
 use std::net::TcpStream;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
@@ -12,16 +14,37 @@ use crate::payload::Payload;
 use crate::wire::{Format, Scanned, Wire};
 
 pub(super) const SUBJECT: &str = "bench.kept";
-/// Where confirmations and answers go.
-const INBOX: &str = "_INBOX.b";
+/// Where answers of the interface go.
+const ANSWERS: &str = "_INBOX.api";
 const HELLO: &[u8] =
     b"CONNECT {\"verbose\":false,\"pedantic\":false,\"headers\":true,\"no_responders\":true}\r\n";
 /// Messages in a pull request.
 const BATCH: u64 = WINDOW / 2;
 
-#[derive(Clone, Copy, Debug)]
-pub(super) struct JetStream {
-    pub(super) producer: Format,
+pub(crate) struct JetStream {
+    producer: Format,
+    /// Where confirmations go: who published is told of its own alone.
+    inbox: String,
+    /// The name of the consumer.
+    consumer: String,
+    /// The number of the next message, where each has an id.
+    next_id: Option<AtomicU64>,
+}
+
+impl JetStream {
+    pub(super) fn new(producer: Format) -> JetStream {
+        static KEEPERS: AtomicU64 = AtomicU64::new(0);
+        let inbox = format!("_INBOX.b{}", KEEPERS.fetch_add(1, Ordering::Relaxed));
+        JetStream { producer, inbox, consumer: NAME.to_owned(), next_id: None }
+    }
+
+    /// One of several clients, with a consumer of its own. Of two messages with the same id the
+    /// stream keeps one: what is in doubt may be published again.
+    pub(crate) fn with_ids(producer: Format) -> JetStream {
+        let of = JetStream::new(producer);
+        let consumer = of.inbox.replace('.', "-");
+        JetStream { consumer, next_id: Some(AtomicU64::new(1)), ..of }
+    }
 }
 
 fn has_pong(answer: &[u8]) -> bool {
@@ -38,9 +61,9 @@ fn hello(stream: &mut TcpStream, inbox: &str) -> Result<()> {
 /// A request to JetStream's interface.
 pub(super) fn request(endpoint: &Endpoint, of: &str, body: &Value) -> Result<Value> {
     let mut stream = connect(endpoint)?;
-    hello(&mut stream, INBOX)?;
+    hello(&mut stream, ANSWERS)?;
     let body = body.to_string();
-    let question = format!("PUB $JS.API.{of} {INBOX} {}\r\n{body}\r\n", body.len());
+    let question = format!("PUB $JS.API.{of} {ANSWERS} {}\r\n{body}\r\n", body.len());
     let is_whole = |answer: &[u8]| message(answer).is_ok_and(|message| message.is_some());
     let answer = ask(&mut stream, question.as_bytes(), is_whole)?;
     let Message { payload, .. } = message(&answer)?.context("no answer")?;
@@ -55,7 +78,6 @@ struct Message<'a> {
     /// Empty of what is no message.
     reply: &'a [u8],
     is_message: bool,
-    has_headers: bool,
     payload: &'a [u8],
     whole: usize,
 }
@@ -67,13 +89,7 @@ fn message(bytes: &[u8]) -> Result<Option<Message<'_>>> {
     if !has_headers && !line.starts_with(b"MSG ") {
         ensure!(line.first() != Some(&b'-'), "NATS says {}", String::from_utf8_lossy(line));
         let whole = end + 1;
-        return Ok(Some(Message {
-            reply: b"",
-            is_message: false,
-            has_headers: false,
-            payload: b"",
-            whole,
-        }));
+        return Ok(Some(Message { reply: b"", is_message: false, payload: b"", whole }));
     }
     let last = memchr::memrchr(b' ', line).map_or(0, |at| at + 1);
     let length = number(&line[last..]) as usize;
@@ -85,7 +101,6 @@ fn message(bytes: &[u8]) -> Result<Option<Message<'_>>> {
     Ok(Some(Message {
         reply: if reply.starts_with(b"$JS.ACK") { reply } else { b"" },
         is_message: true,
-        has_headers,
         payload: &payload[..length],
         whole,
     }))
@@ -103,30 +118,41 @@ impl Keeper for JetStream {
             // One for all would acknowledge another member's.
             Some(Reading::AckEach | Reading::Shared) => "explicit",
             Some(Reading::AckMany) => "all",
-            Some(Reading::Replay) => "none",
+            Some(Reading::Replay | Reading::Live) => "none",
         };
+        let name = &self.consumer;
         let mut config = json!({
-            "durable_name": NAME, "name": NAME, "deliver_policy": "all", "replay_policy": "instant",
+            "durable_name": name, "name": name, "deliver_policy": "all", "replay_policy": "instant",
             "ack_policy": policy,
         });
-        if reading != Some(Reading::Replay) {
+        if policy != "none" {
             config["ack_wait"] = 30_000_000_000_u64.into();
             // Four members share it.
             config["max_ack_pending"] = (4 * WINDOW).into();
         }
         let consumer = json!({ "stream_name": NAME, "config": config });
-        request(endpoint, &format!("CONSUMER.CREATE.{NAME}.{NAME}"), &consumer)?;
+        request(endpoint, &format!("CONSUMER.CREATE.{NAME}.{name}"), &consumer)?;
         Ok(())
     }
 
     fn open_publisher(&self, stream: &mut TcpStream) -> Result<()> {
-        hello(stream, INBOX)
+        hello(stream, &self.inbox)
     }
 
     fn publish(&self, payload: &Payload, messages: u64, out: &mut Vec<u8>) -> u64 {
-        let bytes = bytes_of(payload, self.producer);
-        for _ in 0..messages {
-            out.extend(format!("PUB {SUBJECT} {INBOX} {}\r\n", bytes.len()).as_bytes());
+        let (bytes, inbox) = (bytes_of(payload, self.producer), &self.inbox);
+        let first = self.next_id.as_ref().map(|next| next.fetch_add(messages, Ordering::Relaxed));
+        for place in 0..messages {
+            match first {
+                None => {
+                    let _ = write!(out, "PUB {SUBJECT} {inbox} {}\r\n", bytes.len());
+                }
+                Some(first) => {
+                    let id = format!("NATS/1.0\r\nNats-Msg-Id: {inbox}-{}\r\n\r\n", first + place);
+                    let (head, all) = (id.len(), id.len() + bytes.len());
+                    let _ = write!(out, "HPUB {SUBJECT} {inbox} {head} {all}\r\n{id}");
+                }
+            }
             out.extend(bytes);
             out.extend(b"\r\n");
         }
@@ -148,7 +174,7 @@ impl Keeper for JetStream {
     ) -> Result<Box<dyn Member>> {
         let inbox = format!("_INBOX.m{member}");
         hello(stream, &inbox)?;
-        Ok(Box::new(Pull { reading, inbox, asked: 0 }))
+        Ok(Box::new(Pull { reading, inbox, consumer: self.consumer.clone(), asked: 0 }))
     }
 
     fn count(&self, endpoint: &Endpoint) -> Result<u64> {
@@ -166,6 +192,7 @@ impl Keeper for JetStream {
 struct Pull {
     reading: Reading,
     inbox: String,
+    consumer: String,
     /// Messages that were asked for and have not come.
     asked: u64,
 }
@@ -173,10 +200,10 @@ struct Pull {
 impl Pull {
     fn pull(&mut self, out: &mut Vec<u8>) {
         let body = format!("{{\"batch\":{BATCH},\"expires\":{}}}", 120_000_000_000_u64);
-        let (inbox, length) = (&self.inbox, body.len());
-        out.extend(
-            format!("PUB $JS.API.CONSUMER.MSG.NEXT.{NAME}.{NAME} {inbox} {length}\r\n{body}\r\n")
-                .as_bytes(),
+        let (inbox, consumer, length) = (&self.inbox, &self.consumer, body.len());
+        let _ = write!(
+            out,
+            "PUB $JS.API.CONSUMER.MSG.NEXT.{NAME}.{consumer} {inbox} {length}\r\n{body}\r\n"
         );
         self.asked += BATCH;
     }
@@ -202,8 +229,9 @@ impl Member for Pull {
             if !one.is_message {
                 continue;
             }
+            // What is said of a request has headers and no reply.
             ensure!(
-                !one.has_headers && !one.reply.is_empty(),
+                !one.reply.is_empty(),
                 "JetStream says {}",
                 String::from_utf8_lossy(one.payload)
             );
@@ -237,8 +265,6 @@ impl Member for Pull {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
-
     use super::*;
 
     #[test]
@@ -246,8 +272,8 @@ mod tests {
         let one = b"MSG bench.kept 1 $JS.ACK.bench.bench.1.7.7.123.0 2\r\n{}\r\n";
         let stream = [&one[..], b"PING\r\n", one].concat();
         for cut in 0..stream.len() {
-            let mut member =
-                Pull { reading: Reading::AckEach, inbox: String::new(), asked: 2 * BATCH };
+            let (inbox, consumer) = (String::new(), String::new());
+            let mut member = Pull { reading: Reading::AckEach, inbox, consumer, asked: 2 * BATCH };
             let mut out = Vec::new();
             let before = member.take(&stream[..cut], &mut out).unwrap();
             let after = member.take(&stream[before.consumed..], &mut out).unwrap();

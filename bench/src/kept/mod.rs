@@ -11,6 +11,7 @@ pub(crate) mod length;
 pub(crate) mod publish;
 mod redis;
 mod shared;
+pub(crate) mod through;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -22,6 +23,7 @@ use crate::net::{Between, Endpoint, PATIENCE, await_answer, is_tick};
 use crate::payload::Payload;
 use crate::systems::System;
 use crate::wire::{Format, Scanned};
+pub(crate) use jetstream::JetStream;
 pub(crate) use shared::Shared;
 
 /// Where all messages go.
@@ -49,6 +51,8 @@ pub(crate) enum Reading {
     AckEach,
     /// From the beginning, without acknowledgements.
     Replay,
+    /// As it is published, without acknowledgements.
+    Live,
 }
 
 /// What some bytes brought to a consumer.
@@ -121,7 +125,7 @@ pub(crate) trait Member: Send {
 pub(crate) fn keeper(system: System, producer: Format) -> Result<Box<dyn Keeper>> {
     Ok(match system {
         System::Babelmq => Box::new(babelmq::Babelmq { producer }),
-        System::JetStream => Box::new(jetstream::JetStream { producer }),
+        System::JetStream => Box::new(jetstream::JetStream::new(producer)),
         System::RedisStreams => Box::new(redis::Redis { producer }),
         System::Beanstalkd => Box::new(beanstalkd::Beanstalkd { producer }),
         _ => bail!("{} keeps no streams", system.title()),

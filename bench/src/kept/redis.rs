@@ -141,7 +141,7 @@ impl Group {
     fn read(&self, out: &mut Vec<u8>) {
         let name = NAME.as_bytes();
         let count = COUNT.as_bytes();
-        if self.reading == Reading::Replay {
+        if matches!(self.reading, Reading::Replay | Reading::Live) {
             let from = self.next.as_deref().unwrap_or(b"0");
             put(&[b"XREAD", b"COUNT", count, b"BLOCK", b"0", b"STREAMS", name, from], out);
             return;
@@ -195,7 +195,7 @@ impl Member for Group {
                     ids.iter().for_each(|id| put(&[b"XACK", name, name, id], out));
                     self.acks += ids.len() as u64;
                 }
-                Reading::Replay => self.next = ids.last().map(|id| id.to_vec()),
+                Reading::Replay | Reading::Live => self.next = ids.last().map(|id| id.to_vec()),
             }
             ids.clear();
             self.read(out);

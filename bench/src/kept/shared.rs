@@ -1,14 +1,16 @@
 //! babelmq in front of JetStream: its own protocol, and messages that JetStream keeps.
 
 use std::net::TcpStream;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
 use serde_json::json;
 
 use super::babelmq::Babelmq;
 use super::jetstream::{JetStream, SUBJECT, request};
 use super::{Keeper, Member, NAME, Reading};
-use crate::net::Endpoint;
+use crate::net::{Endpoint, PATIENCE};
 use crate::payload::Payload;
 use crate::wire::{Format, Scanned};
 
@@ -30,7 +32,22 @@ impl Shared {
         });
         request(&at, &format!("STREAM.CREATE.{NAME}"), &stream)?;
         let producer = Format::Json;
-        Ok(Shared { babelmq: Babelmq { producer }, jetstream: JetStream { producer }, at })
+        let jetstream = JetStream::new(producer);
+        Ok(Shared { babelmq: Babelmq { producer }, jetstream, at })
+    }
+
+    /// Waits until so many brokers read the stream.
+    pub(crate) fn until_read_by(&self, brokers: usize) -> Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let answer = request(&self.at, &format!("STREAM.INFO.{NAME}"), &json!({}))?;
+            let readers = answer["state"]["consumer_count"].as_u64().context("no count")?;
+            if readers == brokers as u64 {
+                return Ok(());
+            }
+            ensure!(Instant::now() < deadline, "{readers} of {brokers} brokers read the stream");
+            thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// What the brokers are told that they share.
