@@ -1,8 +1,9 @@
 //! Messages as NATS carries them: headers, and a payload as it was published.
 
-use async_nats::HeaderMap;
+use async_nats::{HeaderMap, HeaderName};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 
 use crate::broker::{SharedContent, SharedPayload};
@@ -18,6 +19,8 @@ const PROPERTIES: &str = "Babelmq-Properties";
 const ID: &str = "Nats-Msg-Id";
 /// The server's own word that a subject's last message was deleted.
 const MARKER: &str = "Nats-Marker-Reason";
+/// All that are of interest in what comes.
+const NAMES: [&str; 8] = [TYPE, RETAIN, TTL, CLEAR, QOS, PROPERTIES, ID, MARKER];
 
 /// What the ids of publishers begin with, so that none is one that a broker makes.
 const OF_A_PUBLISHER: &str = "id-";
@@ -31,20 +34,100 @@ const BYTES: &str = "application/octet-stream";
 /// What a header's value cannot have, or would lose at its ends, and the sign that says so.
 const NOT_IN_A_HEADER: &AsciiSet = &CONTROLS.add(b' ').add(b'%');
 
-/// A message on its way out.
+/// A message on its way out, as NATS takes it.
 #[derive(Debug)]
 pub(super) struct Outbound {
-    /// What is said beside the payload.
-    pub(super) headers: HeaderMap,
+    /// Of two with the same id the stream keeps one.
+    id: String,
+    said: Said,
     /// The payload.
-    pub(super) payload: Vec<u8>,
+    pub(super) payload: Bytes,
+}
+
+/// What is said beside a payload.
+#[derive(Debug)]
+enum Said {
+    Cleared,
+    Payload {
+        media: Option<&'static str>,
+        retain: bool,
+        ttl: Option<u32>,
+        qos: Option<Qos>,
+        properties: Box<[u8]>,
+    },
 }
 
 impl Outbound {
+    /// A message that is known by `id`.
+    ///
+    /// # Errors
+    /// Why it cannot be carried.
+    pub(super) fn new(content: SharedContent, id: String) -> Result<Outbound, String> {
+        let payload = match content {
+            SharedContent::Cleared => {
+                return Ok(Outbound { id, said: Said::Cleared, payload: Bytes::new() });
+            }
+            SharedContent::Payload(payload) => payload,
+        };
+        let SharedPayload { encoding, bytes, retain, ttl, qos, properties } = payload;
+        let media = encoding.map(|encoding| match encoding {
+            Encoding::Value(Format::Json) => Ok(JSON),
+            Encoding::Value(Format::Xml) => Ok(XML),
+            Encoding::Value(Format::Pickle) => Ok(PICKLE),
+            Encoding::Text => Ok(TEXT),
+            Encoding::Bytes => Ok(BYTES),
+            // Its payload lies somewhere inside, where nobody else finds it.
+            Encoding::Body(_) => Err("it is no payload by itself".to_owned()),
+        });
+        let said = Said::Payload { media: media.transpose()?, retain, ttl, qos, properties };
+        Ok(Outbound { id, said, payload: bytes.into() })
+    }
+
+    /// What is said beside the payload.
+    pub(super) fn headers(&self) -> HeaderMap {
+        let named = HeaderName::from_static;
+        let mut headers = HeaderMap::new();
+        headers.insert(named(ID), self.id.as_str());
+        let (media, retain, ttl, qos, properties) = match &self.said {
+            Said::Cleared => {
+                headers.insert(named(CLEAR), "true");
+                return headers;
+            }
+            Said::Payload { media, retain, ttl, qos, properties } => {
+                (media, retain, ttl, qos, properties)
+            }
+        };
+        if let Some(media) = media {
+            headers.insert(named(TYPE), *media);
+        }
+        if !retain {
+            headers.insert(named(RETAIN), "false");
+        }
+        if let Some(ttl) = ttl {
+            headers.insert(named(TTL), ttl.to_string());
+        }
+        if let Some(qos) = qos {
+            headers.insert(named(QOS), qos.byte().to_string());
+        }
+        if !properties.is_empty() {
+            headers.insert(named(PROPERTIES), STANDARD.encode(properties));
+        }
+        headers
+    }
+
+    /// About how many bytes it takes here.
+    pub(super) fn weight(&self) -> usize {
+        let properties = match &self.said {
+            Said::Cleared => 0,
+            Said::Payload { properties, .. } => properties.len(),
+        };
+        self.id.len() + properties + self.payload.len()
+    }
+
     /// Bytes that NATS counts against its `max_payload`.
-    pub(super) fn size(&self) -> usize {
+    pub(super) fn size(&self, headers: &HeaderMap) -> usize {
         // "NATS/1.0\r\n", a line for each, and an empty one.
-        let lines = self.headers.iter().map(|(name, values)| {
+        let lines = headers.iter().map(|(name, values)| {
             let name: &str = name.as_ref();
             values.iter().map(|value| name.len() + value.as_str().len() + 4).sum::<usize>()
         });
@@ -55,47 +138,6 @@ impl Outbound {
 /// The `Nats-Msg-Id` of a message that its publisher calls `id`: the same at every broker.
 pub(super) fn id_of_publisher(id: &str) -> String {
     format!("{OF_A_PUBLISHER}{}", utf8_percent_encode(id, NOT_IN_A_HEADER))
-}
-
-/// A message as NATS takes it; of two with the same `id` the stream keeps one.
-///
-/// # Errors
-/// Why it cannot be carried.
-pub(super) fn write(content: SharedContent, id: &str) -> Result<Outbound, String> {
-    let mut headers = HeaderMap::new();
-    headers.insert(ID, id);
-    let payload = match content {
-        SharedContent::Cleared => {
-            headers.insert(CLEAR, "true");
-            return Ok(Outbound { headers, payload: Vec::new() });
-        }
-        SharedContent::Payload(payload) => payload,
-    };
-    if let Some(encoding) = payload.encoding {
-        let media = match encoding {
-            Encoding::Value(Format::Json) => JSON,
-            Encoding::Value(Format::Xml) => XML,
-            Encoding::Value(Format::Pickle) => PICKLE,
-            Encoding::Text => TEXT,
-            Encoding::Bytes => BYTES,
-            // Its payload lies somewhere inside, where nobody else finds it.
-            Encoding::Body(_) => return Err("it is no payload by itself".to_owned()),
-        };
-        headers.insert(TYPE, media);
-    }
-    if !payload.retain {
-        headers.insert(RETAIN, "false");
-    }
-    if let Some(ttl) = payload.ttl {
-        headers.insert(TTL, ttl.to_string());
-    }
-    if let Some(qos) = payload.qos {
-        headers.insert(QOS, qos.byte().to_string());
-    }
-    if !payload.properties.is_empty() {
-        headers.insert(PROPERTIES, STANDARD.encode(&payload.properties));
-    }
-    Ok(Outbound { headers, payload: payload.bytes })
 }
 
 /// A message as it came.
@@ -111,7 +153,15 @@ pub(super) struct Inbound {
 
 /// A message as NATS had it; `None` where it is a word of the server's, and no message.
 pub(super) fn read(headers: Option<&HeaderMap>, payload: &[u8]) -> Option<Inbound> {
-    let header = |name: &'static str| Some(headers?.get(name)?.as_str().trim());
+    // They are gone through once, and not asked for one by one.
+    let mut found = [None; NAMES.len()];
+    for (name, values) in headers.into_iter().flat_map(HeaderMap::iter) {
+        let name: &str = name.as_ref();
+        if let Some(at) = NAMES.iter().position(|known| *known == name) {
+            found[at] = values.first().map(|value| value.as_str().trim());
+        }
+    }
+    let header = |name: &str| found[NAMES.iter().position(|known| *known == name)?];
     if header(MARKER).is_some() {
         return None;
     }
@@ -235,15 +285,16 @@ mod tests {
             (None, None),
         ] {
             let content = SharedContent::Payload(payload(encoding));
-            let outbound = write(content.clone(), "7").unwrap();
-            assert_eq!(named(&outbound.headers, TYPE), media);
+            let outbound = Outbound::new(content.clone(), "7".to_owned()).unwrap();
+            let headers = outbound.headers();
+            assert_eq!(named(&headers, TYPE), media);
             // Nothing is said of what is as usual.
-            assert_eq!(outbound.headers.len(), 1 + usize::from(media.is_some()));
-            let inbound = read(Some(&outbound.headers), &outbound.payload).unwrap();
+            assert_eq!(headers.len(), 1 + usize::from(media.is_some()));
+            let inbound = read(Some(&headers), &outbound.payload).unwrap();
             assert_eq!(inbound, Inbound { content, id: None, odd: None });
         }
         let body = payload(Some(Encoding::Body(Format::Pickle)));
-        assert!(write(SharedContent::Payload(body), "7").is_err());
+        assert!(Outbound::new(SharedContent::Payload(body), "7".to_owned()).is_err());
     }
 
     #[test]
@@ -287,9 +338,9 @@ mod tests {
 
     #[test]
     fn a_size_is_what_the_server_counts() {
-        let outbound = write(SharedContent::Cleared, "abc").unwrap();
+        let outbound = Outbound::new(SharedContent::Cleared, "abc".to_owned()).unwrap();
         let expected = "NATS/1.0\r\nNats-Msg-Id: abc\r\nBabelmq-Clear: true\r\n\r\n".len();
-        assert_eq!(outbound.size(), expected);
+        assert_eq!(outbound.size(&outbound.headers()), expected);
     }
 
     proptest! {
@@ -308,8 +359,8 @@ mod tests {
             let payload = SharedPayload { encoding, bytes, retain, ttl, qos, properties };
             let content = SharedContent::Payload(payload);
             let name = id.as_deref().map_or_else(|| "b-e-1".to_owned(), id_of_publisher);
-            let outbound = write(content.clone(), &name).unwrap();
-            let inbound = read(Some(&outbound.headers), &outbound.payload).unwrap();
+            let outbound = Outbound::new(content.clone(), name).unwrap();
+            let inbound = read(Some(&outbound.headers()), &outbound.payload).unwrap();
             let id = id.map(String::into_boxed_str);
             prop_assert_eq!(inbound, Inbound { content, id, odd: None });
         }

@@ -16,8 +16,10 @@ use super::place::{self, At};
 use super::publisher::Publisher;
 use super::reader::Reader;
 use crate::broker::sync::Sender;
-use crate::broker::{FromBackbone, SharedPlan, ToBackbone};
+use crate::broker::{FromBackbone, Outgoing, SharedPlan, ToBackbone};
 
+/// As much as is passed on before others have their turn.
+const TOGETHER: usize = 64;
 /// How long a line that is over may still say what it has to.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How many members there may be before those that are over are looked for.
@@ -44,33 +46,33 @@ pub(super) async fn run(opening: Opening, link: watch::Receiver<Link>) {
     // They say something before they are over, which takes a place.
     let (mut watching, mut lasting) = (JoinSet::new(), JoinSet::new());
     watching.spawn(place::watch(topics.clone(), link, doubts.clone(), found, said.clone()));
-    let reader = Reader::new(topics, position, at.clone(), doubts.clone(), said.clone());
+    let (begun, reads) = watch::channel(0);
+    let reader = Reader::new(topics, position, at.clone(), doubts.clone(), said.clone(), begun);
     watching.spawn(reader.run());
     let (publish, published) = mpsc::unbounded_channel();
-    let publisher = Publisher::new(name, at.clone(), doubts.clone(), said.clone(), published);
+    let way = (at.clone(), doubts.clone(), said.clone());
+    let publisher = Publisher::new(name, way, reads, published);
     lasting.spawn(publisher.run());
     let mut desk = Desk {
         at,
         doubts,
         ops: Ops::new(said.clone()),
         said,
+        publish,
         members: HashMap::new(),
         most: MEMBERS,
         turn: Arc::default(),
     };
+    let mut together = Vec::new();
     loop {
         // A panic, which has been logged: what is left does not work without what is gone.
         let is_whole = tokio::select! {
             biased;
             Some(ended) = lasting.join_next() => ended.is_ok(),
             Some(ended) = watching.join_next() => ended.is_ok(),
-            handed = handed.recv() => match handed {
-                Some(ToBackbone::Publish(message)) => publish.send(message).is_ok(),
-                Some(handed) => {
-                    desk.take(handed, &mut lasting);
-                    true
-                }
-                None => break,
+            count = handed.recv_many(&mut together, TOGETHER) => match count {
+                0 => break,
+                _ => together.drain(..).all(|handed| desk.take(handed, &mut lasting)),
             },
         };
         if !is_whole {
@@ -80,7 +82,7 @@ pub(super) async fn run(opening: Opening, link: watch::Receiver<Link>) {
             return;
         }
     }
-    drop((publish, desk.members));
+    drop((desk.publish, desk.members));
     let _ = timeout(LAST_WORDS, async { while lasting.join_next().await.is_some() {} }).await;
     let now = desk.at.borrow().clone();
     if let Some(place) = now {
@@ -95,12 +97,13 @@ struct Way {
     tell: mpsc::UnboundedSender<ToMember>,
 }
 
-/// Where all but messages is handed over.
+/// Where what is handed over goes to whom it concerns.
 struct Desk {
     at: At,
     doubts: Arc<Notify>,
     ops: Ops,
     said: Sender<FromBackbone>,
+    publish: mpsc::UnboundedSender<Vec<Outgoing>>,
     members: HashMap<u64, Way>,
     /// So many are looked through.
     most: usize,
@@ -108,10 +111,10 @@ struct Desk {
 }
 
 impl Desk {
-    fn take(&mut self, handed: ToBackbone, tasks: &mut JoinSet<()>) {
+    /// Passes something on. Returns whether there is somebody who takes it.
+    fn take(&mut self, handed: ToBackbone, tasks: &mut JoinSet<()>) -> bool {
         match handed {
-            // It has a way of its own.
-            ToBackbone::Publish(_) => {}
+            ToBackbone::Publish(messages) => return self.publish.send(messages).is_ok(),
             ToBackbone::Join(wanted) => {
                 let (tell, mail) = mpsc::unbounded_channel();
                 let consumer = wanted.consumer.clone();
@@ -136,7 +139,7 @@ impl Desk {
                 let told = way.map(|way| way.tell.send(ToMember::Settle { seq, how, op }));
                 if !matches!(told, Some(Ok(()))) {
                     // Its messages went to others when it left.
-                    self.ops.finish(op);
+                    self.ops.finish([op]);
                 }
             }
             ToBackbone::Remove { consumer, op } => {
@@ -161,7 +164,7 @@ impl Desk {
             }
             ToBackbone::Report { op } => {
                 let place = self.at.borrow().clone();
-                let Some(place) = place else { return };
+                let Some(place) = place else { return true };
                 let said = self.said.clone();
                 tasks.spawn(async move {
                     match consumers::report(&place).await {
@@ -173,5 +176,6 @@ impl Desk {
                 });
             }
         }
+        true
     }
 }

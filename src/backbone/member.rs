@@ -1,29 +1,30 @@
 //! A member of a durable consumer: it is given as many messages as its window has room for, and
 //! what it says of them is told to the server until that confirms it.
 
-use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::{Message, StatusCode, Subject, Subscriber};
 use bytes::Bytes;
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::arrival;
 use super::consumers::{self, NoConsumer};
+use super::had::Had;
 use super::ops::Ops;
 use super::options::PATIENCE;
-use super::place::{At, Place, gone, there};
-use super::pull::{Pull, Pulled};
+use super::place::{At, Place, gone, sent, there};
+use super::pull::{LARGER, Pull, Pulled};
 use super::warnings::Warnings;
+use super::words::{DueWord, Words};
 use crate::broker::sync::Sender;
-use crate::broker::{FromBackbone, HowSettled, JoinShared};
+use crate::broker::{FromBackbone, HowSettled, Incoming, JoinShared};
 use crate::protocol::Start;
 
 /// What is asked for at once, and what a member may have, whatever its window is.
-const MESSAGES: usize = 256;
+const MESSAGES: usize = 512;
 const BYTES: usize = 16 << 20;
 /// How often the server is told by a member that leaves. While it is one, it does not give up: what
 /// is not confirmed to it is not confirmed to its client.
@@ -48,28 +49,6 @@ pub(super) enum ToMember {
     Forget,
 }
 
-/// A message that the member has.
-#[derive(Debug)]
-struct Held {
-    /// Where it is settled.
-    reply: Subject,
-    bytes: usize,
-    /// When the server gives it to another member.
-    until: Instant,
-}
-
-/// What the server is to confirm.
-#[derive(Debug)]
-struct Word {
-    reply: Subject,
-    word: Bytes,
-    /// Who waits for it.
-    op: Option<u64>,
-    attempts: u32,
-    /// When it is said again.
-    due: Option<Instant>,
-}
-
 /// How it ended with one place.
 enum End {
     /// The connection or the consumer's server is lost.
@@ -90,13 +69,14 @@ pub(super) struct Member {
     ops: Ops,
     /// Held while consumers are made and removed, so that this is done in the order of the line.
     turn: Arc<tokio::sync::Mutex<()>>,
-    held: HashMap<u64, Held>,
-    words: BTreeMap<u64, Word>,
-    next_word: u64,
+    had: Had,
+    words: Words,
     /// Of which stream the consumer was, once there was one.
     joined: Option<String>,
     leaves: bool,
     is_forgotten: bool,
+    /// Whether the next message is larger than all that was asked for.
+    is_too_large: bool,
     warnings: Warnings,
 }
 
@@ -116,12 +96,12 @@ impl Member {
             mail,
             ops,
             turn,
-            held: HashMap::new(),
-            words: BTreeMap::new(),
-            next_word: 0,
+            had: Had::default(),
+            words: Words::default(),
             joined: None,
             leaves: false,
             is_forgotten: false,
+            is_too_large: false,
             warnings: Warnings::default(),
         }
     }
@@ -147,7 +127,7 @@ impl Member {
                 end = self.attend(&place) => end,
             };
             // What was on its way is said anew.
-            self.words.values_mut().for_each(|word| word.due = None);
+            self.words.say_all_again(Instant::now());
             match end {
                 End::Left => return,
                 End::Lost => {
@@ -173,14 +153,23 @@ impl Member {
         self.mail.close();
         while let Some(told) = self.mail.recv().await {
             if let ToMember::Settle { op, .. } = told {
-                self.ops.finish(op);
+                self.ops.finish([op]);
             }
         }
     }
 
     fn forget_words(&mut self) {
-        let words = std::mem::take(&mut self.words);
-        words.into_values().filter_map(|word| word.op).for_each(|op| self.ops.finish(op));
+        self.ops.finish(self.words.forget());
+    }
+
+    /// Takes what it is told, and what is there besides.
+    fn take_all(&mut self, first: Option<ToMember>) {
+        self.take(first);
+        while !self.leaves
+            && let Ok(told) = self.mail.try_recv()
+        {
+            self.take(Some(told));
+        }
     }
 
     /// Takes what it is told. Where nobody is there to tell it more, it leaves.
@@ -190,32 +179,27 @@ impl Member {
             Some(ToMember::Forget) => self.is_forgotten = true,
             Some(ToMember::Leave) | None => {
                 self.leaves = true;
-                for (_, held) in std::mem::take(&mut self.held) {
-                    self.say(held.reply, word(&HowSettled::Nak(Duration::ZERO)), None);
+                for reply in self.had.let_go() {
+                    self.say(reply, &HowSettled::Nak(Duration::ZERO), None);
                 }
             }
         }
     }
 
     fn settle(&mut self, seq: u64, how: HowSettled, op: u64) {
-        let reply = match (&how, self.held.get_mut(&seq)) {
-            (HowSettled::Touch, Some(held)) => {
-                held.until = Instant::now() + self.wanted.ack_wait;
-                Some(held.reply.clone())
-            }
-            _ => self.held.remove(&seq).map(|held| held.reply),
+        let reply = match how {
+            HowSettled::Touch => self.had.touch(seq, Instant::now() + self.wanted.ack_wait),
+            _ => self.had.settle(seq),
         };
         match reply {
-            Some(reply) => self.say(reply, word(&how), Some(op)),
+            Some(reply) => self.say(reply, &how, Some(op)),
             // It went to another member, or is settled.
-            None => self.ops.finish(op),
+            None => self.ops.finish([op]),
         }
     }
 
-    fn say(&mut self, reply: Subject, word: Bytes, op: Option<u64>) {
-        self.next_word += 1;
-        let word = Word { reply, word, op, attempts: 0, due: None };
-        self.words.insert(self.next_word, word);
+    fn say(&mut self, reply: Subject, how: &HowSettled, op: Option<u64>) {
+        self.words.say(reply, word(how), op, Instant::now());
     }
 
     /// Is a member by one connection.
@@ -233,25 +217,22 @@ impl Member {
         };
         loop {
             self.tell(place, &inbox).await;
-            let now = Instant::now();
-            self.ask(place, &mut pull, now).await;
-            let due = self.words.values().filter_map(|word| word.due).min();
+            self.ask(place, &mut pull, Instant::now()).await;
+            let due = self.words.due();
             // Where the window is full, the next that may come is one that went to another member.
-            let until = self.held.values().map(|held| held.until).min();
-            let until = until.filter(|_| pull.is_over());
+            let until = self.had.until().filter(|_| pull.is_over());
             tokio::select! {
                 biased;
-                told = self.mail.recv() => self.take(told),
+                told = self.mail.recv() => self.take_all(told),
                 word = confirmed.next() => match word {
-                    Some(word) => self.confirmed(&word),
+                    Some(word) => self.take_confirmations(word, &mut confirmed),
                     None => return End::Lost,
                 },
-                pulled = pull.next() => match pulled {
-                    Pulled::Message(message) => self.deliver(place, *message),
-                    Pulled::Over | Pulled::TooLarge => {}
-                    Pulled::Lost => return End::Lost,
-                    Pulled::Gone => return self.gone(place).await,
-                },
+                pulled = pull.next() => {
+                    if let Some(end) = self.take_pulled(place, pulled, &mut pull).await {
+                        return end;
+                    }
+                }
                 () = at(due) => {}
                 () = at(until) => {}
             }
@@ -264,7 +245,7 @@ impl Member {
                     while let Pulled::Message(message) = pull.next().await {
                         let message = *message;
                         if let Some(reply) = message.reply {
-                            self.say(reply, word(&HowSettled::Nak(Duration::ZERO)), None);
+                            self.say(reply, &HowSettled::Nak(Duration::ZERO), None);
                         }
                     }
                 };
@@ -293,7 +274,7 @@ impl Member {
         };
         if is_anew {
             // What was said is of messages of another stream.
-            self.held.clear();
+            self.had = Had::default();
             self.forget_words();
         }
         let (consumer, pending) = match consumers::join(place, &self.wanted, start).await {
@@ -330,77 +311,94 @@ impl Member {
             return;
         }
         // What its client has kept for too long is another member's.
-        self.held.retain(|_, held| held.until > now);
+        self.had.expire(now);
         let window = usize::try_from(self.wanted.window).unwrap_or(usize::MAX);
-        let room = window.saturating_sub(self.held.len()).min(MESSAGES);
-        let bytes: usize = self.held.values().map(|held| held.bytes).sum();
-        // However large they are. How many bytes they may have is not said to the server: of last
-        // values it (2.15 too) drops the one that had no room.
-        let largest = place.max_payload.max(1);
-        let count = room.min((BYTES.saturating_sub(bytes) / largest).max(1));
-        if room > 0 && bytes < BYTES {
-            pull.ask(count, 0).await;
+        let room = window.saturating_sub(self.had.len()).min(MESSAGES);
+        let left = BYTES.saturating_sub(self.had.bytes());
+        if room == 0 || left == 0 {
+            return;
+        }
+        let largest = place.max_payload.saturating_add(LARGER);
+        let is_plain = !std::mem::take(&mut self.is_too_large) && !pull.is_of_last_values();
+        match is_plain && left / 2 >= largest {
+            true => pull.ask(room, left).await,
+            // However large they are. How many bytes they may have is not said to the server: of
+            // last values it (2.15 too) drops the one that had no room.
+            false => pull.ask(room.min((left / largest).max(1)), 0).await,
         }
     }
 
-    fn deliver(&mut self, place: &Place, message: Message) {
-        let Some(reply) = message.reply.clone() else { return };
-        let Some(arrival) = arrival::read(place, message, &mut self.warnings) else { return };
+    /// Takes what was pulled, and what is there besides. Returns how it ends, where it does.
+    async fn take_pulled(&mut self, place: &Place, first: Pulled, pull: &mut Pull) -> Option<End> {
+        let (mut next, mut messages) = (Some(first), Vec::new());
+        let end = loop {
+            match next {
+                Some(Pulled::Message(message)) => messages.extend(self.had(place, *message)),
+                Some(Pulled::Over) => {}
+                Some(Pulled::TooLarge) => self.is_too_large = true,
+                Some(Pulled::Lost) => break Some(End::Lost),
+                Some(Pulled::Gone) => break Some(self.gone(place).await),
+                None => break None,
+            }
+            next = pull.ready();
+        };
+        if !messages.is_empty() {
+            let member = self.wanted.member;
+            let _ = self.said.send(FromBackbone::Delivered { member, messages });
+        }
+        end
+    }
+
+    /// Notes that the member has a message. Returns which attempt it is, and the message.
+    fn had(&mut self, place: &Place, message: Message) -> Option<(u32, Incoming)> {
+        let reply = message.reply.clone()?;
+        let arrival = arrival::read(place, message, &mut self.warnings)?;
         let Some(message) = arrival.message else {
             // Nobody else can have it either.
-            return self.say(reply, word(&HowSettled::Term), None);
+            self.say(reply, &HowSettled::Term, None);
+            return None;
         };
         let until = Instant::now() + self.wanted.ack_wait;
-        self.held.insert(arrival.seq, Held { reply, bytes: arrival.bytes, until });
-        let (member, attempt) = (self.wanted.member, arrival.attempt);
-        let _ = self.said.send(FromBackbone::Delivered { member, attempt, message });
+        self.had.add(arrival.seq, reply, arrival.bytes, until);
+        Some((arrival.attempt, message))
     }
 
     /// Tells the server what is due.
     async fn tell(&mut self, place: &Place, inbox: &str) {
         let now = Instant::now();
-        let mut given_up = Vec::new();
-        for (number, word) in &mut self.words {
-            if word.due.is_some_and(|due| due > now) {
+        while let Some(DueWord { number, reply, word, attempts }) = self.words.next(now, PATIENCE) {
+            if self.leaves && attempts >= ATTEMPTS {
+                let consumer = &self.wanted.consumer;
+                tracing::debug!(%consumer, "NATS does not confirm what it knows");
+                self.ops.finish(self.words.finish(number));
                 continue;
             }
-            if self.leaves && word.attempts >= ATTEMPTS {
-                given_up.push(*number);
-                continue;
-            }
-            word.attempts += 1;
-            word.due = Some(now + PATIENCE);
-            let reply = format!("{inbox}.{number}");
-            let told =
-                place.client.publish_with_reply(word.reply.clone(), reply, word.word.clone());
-            if !matches!(timeout(PATIENCE, told).await, Ok(Ok(()))) {
+            let answer = format!("{inbox}.{number}");
+            if !sent(place.client.publish_with_reply(reply, answer, word), PATIENCE).await {
                 return;
             }
         }
-        for number in given_up {
-            let consumer = &self.wanted.consumer;
-            tracing::debug!(%consumer, "NATS does not confirm what it knows");
-            self.finish(number);
-        }
     }
 
-    fn confirmed(&mut self, answer: &Message) {
-        let number = answer.subject.as_str().rsplit('.').next();
-        let Some(number) = number.and_then(|number| number.parse().ok()) else { return };
+    fn take_confirmations(&mut self, first: Message, confirmed: &mut Subscriber) {
+        let mut ops = Vec::new();
+        let mut next = Some(first);
+        while let Some(answer) = next {
+            ops.extend(self.confirmed(&answer));
+            next = confirmed.next().now_or_never().flatten();
+        }
+        self.ops.finish(ops);
+    }
+
+    /// Takes a confirmation. Returns who has waited for it.
+    fn confirmed(&mut self, answer: &Message) -> Option<u64> {
+        let number = answer.subject.as_str().rsplit('.').next()?.parse().ok()?;
         if answer.status != Some(StatusCode::NO_RESPONDERS) {
-            return self.finish(number);
+            return self.words.finish(number);
         }
         // Its servers are about to agree on who speaks for it. Where it is gone, that is heard of.
-        if let Some(word) = self.words.get_mut(&number) {
-            word.due = Some(Instant::now() + PAUSE);
-        }
-    }
-
-    fn finish(&mut self, number: u64) {
-        let word = self.words.remove(&number);
-        if let Some(op) = word.and_then(|word| word.op) {
-            self.ops.finish(op);
-        }
+        self.words.delay(number, Instant::now() + PAUSE);
+        None
     }
 
     /// Says what is left to be said.
@@ -410,10 +408,10 @@ impl Member {
             if self.words.is_empty() {
                 return End::Left;
             }
-            let due = self.words.values().filter_map(|word| word.due).min();
+            let due = self.words.due();
             tokio::select! {
                 word = confirmed.next() => match word {
-                    Some(word) => self.confirmed(&word),
+                    Some(word) => self.take_confirmations(word, confirmed),
                     None => return End::Lost,
                 },
                 () = at(due) => {}

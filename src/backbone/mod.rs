@@ -10,6 +10,7 @@ mod arrival;
 #[cfg_attr(not(feature = "cli"), allow(dead_code, reason = "the command asks for it"))]
 mod check;
 mod consumers;
+mod had;
 mod headers;
 mod jetstream;
 mod line;
@@ -27,6 +28,7 @@ mod tests;
 mod thread;
 mod warnings;
 mod window;
+mod words;
 
 #[cfg(feature = "cli")]
 pub(crate) use check::{ServerFacts, StreamFacts, StreamState, WantedStream, look};

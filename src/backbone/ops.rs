@@ -25,12 +25,17 @@ impl Ops {
         self.open.lock().insert(op, false);
     }
 
-    /// One is done: it is said as soon as those before it are.
-    pub(super) fn finish(&self, op: u64) {
+    /// Some are done: it is said of the last of which those before it are too.
+    pub(super) fn finish(&self, ops: impl IntoIterator<Item = u64>) {
         let mut open = self.open.lock();
-        open.entry(op).and_modify(|done| *done = true);
+        for op in ops {
+            open.entry(op).and_modify(|done| *done = true);
+        }
+        let mut last = None;
         while let Some(first) = open.first_entry().filter(|first| *first.get()) {
-            let op = first.remove_entry().0;
+            last = Some(first.remove_entry().0);
+        }
+        if let Some(op) = last {
             let _ = self.said.send(FromBackbone::Settled { op });
         }
     }
@@ -55,12 +60,15 @@ mod tests {
                 .collect::<Vec<_>>()
         };
         (1..=3).for_each(|op| ops.begin(op));
-        ops.finish(2);
+        ops.finish([2]);
         assert!(heard().is_empty());
-        ops.finish(1);
-        assert_eq!(heard(), [1, 2]);
-        ops.finish(3);
-        ops.finish(3);
+        ops.finish([1]);
+        assert_eq!(heard(), [2]);
+        ops.finish([3]);
+        ops.finish([3]);
         assert_eq!(heard(), [3]);
+        (4..=6).for_each(|op| ops.begin(op));
+        ops.finish([5, 4]);
+        assert_eq!(heard(), [5]);
     }
 }

@@ -1,11 +1,14 @@
 //! One stream on one connection: what everything that reads and writes it stands on, and gives up
 //! when it is no more.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::Client;
+use async_nats::client::PublishError;
 use async_nats::jetstream::{self, Context, ErrorCode, context, stream};
+use futures_util::FutureExt;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -21,11 +24,24 @@ const LOOK_FOR: Duration = Duration::from_millis(500);
 /// A look that was asked for is at least so long after the one before.
 const APART: Duration = Duration::from_millis(200);
 
+/// Whether a message is handed to the connection, within some time. A timer is set where the
+/// connection has no room for it, and for nothing else.
+pub(super) async fn sent(
+    published: impl Future<Output = Result<(), PublishError>>,
+    patience: Duration,
+) -> bool {
+    let mut published = pin!(published);
+    match published.as_mut().now_or_never() {
+        Some(published) => published.is_ok(),
+        None => matches!(timeout(patience, published).await, Ok(Ok(()))),
+    }
+}
+
 /// A stream, as long as it and the connection are the same.
 #[derive(Debug)]
 pub(super) struct Place {
     /// Which place of this line.
-    number: u64,
+    pub(super) number: u64,
     connection: u64,
     /// The connection.
     pub(super) client: Client,
@@ -162,7 +178,8 @@ async fn look_well(topics: &SharedTopics, connection: &Connection) -> Result<Pla
 }
 
 /// Why a stream cannot be had.
-struct NotFound {
+#[derive(Debug)]
+pub(super) struct NotFound {
     reason: String,
     is_silence: bool,
 }
@@ -174,7 +191,13 @@ impl From<String> for NotFound {
 }
 
 /// The stream of these topics, on this connection.
-async fn look(topics: &SharedTopics, connection: &Connection) -> Result<Place, NotFound> {
+///
+/// # Errors
+/// Why there is none that fits.
+pub(super) async fn look(
+    topics: &SharedTopics,
+    connection: &Connection,
+) -> Result<Place, NotFound> {
     let Connection { number, client, server } = connection;
     if let Some(lacks) = too_old(client) {
         return Err(format!("topics are not shared by {server}: {lacks}").into());

@@ -3,17 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::jetstream::publish::PublishAck;
-use async_nats::jetstream::response::Response;
-use async_nats::{HeaderMap, Message, StatusCode, Subject, Subscriber};
-use bytes::Bytes;
+use async_nats::jetstream;
+use async_nats::{Message, StatusCode, Subject, Subscriber};
 use futures_util::{FutureExt, StreamExt};
-use tokio::sync::{Notify, mpsc};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use serde::Deserialize;
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::time::{Instant, sleep, sleep_until};
 
-use super::headers;
-use super::place::{At, Place, gone, there};
+use super::headers::{self, Outbound};
+use super::place::{At, Place, gone, sent, there};
 use super::subject;
+use super::warnings::Warnings;
 use super::window::{ACK_WAIT, Window};
 use crate::broker::sync::Sender;
 use crate::broker::{FromBackbone, Outgoing};
@@ -28,9 +28,7 @@ const MESSAGE: usize = 256;
 #[derive(Debug)]
 struct Ready {
     subject: Subject,
-    headers: HeaderMap,
-    payload: Bytes,
-    size: usize,
+    message: Outbound,
 }
 
 /// One line's messages.
@@ -40,24 +38,27 @@ pub(super) struct Publisher {
     at: At,
     doubts: Arc<Notify>,
     said: Sender<FromBackbone>,
-    mail: mpsc::UnboundedReceiver<Outgoing>,
+    /// In which place the reader has begun.
+    reads: watch::Receiver<u64>,
+    mail: mpsc::UnboundedReceiver<Vec<Outgoing>>,
     window: Window<Ready>,
     pause: Duration,
     /// Nothing more comes.
     is_over: bool,
+    warnings: Warnings,
 }
 
 impl Publisher {
     /// A publisher of what comes by `mail`.
     pub(super) fn new(
         name: String,
-        at: At,
-        doubts: Arc<Notify>,
-        said: Sender<FromBackbone>,
-        mail: mpsc::UnboundedReceiver<Outgoing>,
+        (at, doubts, said): (At, Arc<Notify>, Sender<FromBackbone>),
+        reads: watch::Receiver<u64>,
+        mail: mpsc::UnboundedReceiver<Vec<Outgoing>>,
     ) -> Publisher {
         let window = Window::default();
-        Publisher { name, at, doubts, said, mail, window, pause: PAUSE, is_over: false }
+        let (pause, is_over, warnings) = (PAUSE, false, Warnings::default());
+        Publisher { name, at, doubts, said, reads, mail, window, pause, is_over, warnings }
     }
 
     /// Publishes until nothing more comes and all is said.
@@ -65,8 +66,8 @@ impl Publisher {
         while !self.is_done() {
             let place = tokio::select! {
                 place = there(&mut self.at) => place,
-                message = self.mail.recv(), if !self.is_over => {
-                    self.take(message);
+                messages = self.mail.recv(), if !self.is_over => {
+                    self.take(messages);
                     continue;
                 }
             };
@@ -88,6 +89,18 @@ impl Publisher {
 
     /// Publishes on one connection, as long as it lasts.
     async fn attend(&mut self, place: &Arc<Place>) {
+        // A broker's own subscribers get what it publishes: one that knows nothing of a stream
+        // begins with each topic's last message, and these must not be before that.
+        let mut at = self.at.clone();
+        let is_read = self.reads.wait_for(|reads| *reads >= place.number);
+        let is_read = tokio::select! {
+            biased;
+            () = gone(&mut at, place) => false,
+            is_read = is_read => is_read.is_ok(),
+        };
+        if !is_read {
+            return;
+        }
         let inbox = place.client.new_inbox();
         let Ok(mut answers) = place.client.subscribe(format!("{inbox}.*.*")).await else { return };
         while !self.is_done() {
@@ -104,21 +117,21 @@ impl Publisher {
                     Some(answer) => self.take_answers(answer, &mut answers),
                     None => return,
                 },
-                message = self.mail.recv(), if !self.is_over => self.take(message),
+                messages = self.mail.recv(), if !self.is_over => self.take(messages),
                 () = until(due) => self.window.expire(Instant::now()),
             }
         }
     }
 
     /// Takes what is there to be published.
-    fn take(&mut self, first: Option<Outgoing>) {
+    fn take(&mut self, first: Option<Vec<Outgoing>>) {
         let Some(first) = first else {
             self.is_over = true;
             return;
         };
-        self.prepare(first);
-        while let Ok(message) = self.mail.try_recv() {
-            self.prepare(message);
+        first.into_iter().for_each(|message| self.prepare(message));
+        while let Ok(messages) = self.mail.try_recv() {
+            messages.into_iter().for_each(|message| self.prepare(message));
         }
     }
 
@@ -131,16 +144,12 @@ impl Publisher {
         let topic = message.topic;
         let ready = match subject::of_topic(&topic) {
             None => Err("topics that begin with \"$\" are each broker's own".to_owned()),
-            Some(subject) => headers::write(message.content, &id).map(|outbound| Ready {
-                subject: subject.into(),
-                size: outbound.size(),
-                headers: outbound.headers,
-                payload: outbound.payload.into(),
-            }),
+            Some(subject) => Outbound::new(message.content, id)
+                .map(|message| Ready { subject: subject.into(), message }),
         };
         match ready {
             Ok(ready) => {
-                let bytes = ready.size + ready.subject.len() + MESSAGE;
+                let bytes = ready.message.weight() + ready.subject.len() + MESSAGE;
                 self.window.push(number, ready, bytes);
             }
             Err(reason) => self.refuse(number, format!("{topic} is not shared: {reason}")),
@@ -149,23 +158,26 @@ impl Publisher {
 
     /// Sends as much as may be on its way.
     async fn send(&mut self, place: &Place, inbox: &str) {
-        while let Some((number, attempt, ready)) = self.window.send(Instant::now()) {
-            if ready.size > place.max_payload {
+        let now = Instant::now();
+        while let Some((number, attempt, Ready { subject, message })) = self.window.send(now) {
+            let headers = message.headers();
+            let size = message.size(&headers);
+            if size > place.max_payload {
                 let reason = format!(
-                    "with its headers it is {} bytes, and NATS takes {} (max_payload of the \
+                    "with its headers it is {size} bytes, and NATS takes {} (max_payload of the \
                      server, or max_msg_size of the stream {})",
-                    ready.size, place.max_payload, place.stream
+                    place.max_payload, place.stream
                 );
                 self.refuse(number, reason);
                 continue;
             }
             let published = place.client.publish_with_reply_and_headers(
-                ready.subject.clone(),
+                subject.clone(),
                 format!("{inbox}.{number}.{attempt}"),
-                ready.headers.clone(),
-                ready.payload.clone(),
+                headers,
+                message.payload.clone(),
             );
-            if !matches!(timeout(ACK_WAIT, published).await, Ok(Ok(()))) {
+            if !sent(published, ACK_WAIT).await {
                 // It was not even handed to the connection.
                 self.window.fail(number, attempt);
             }
@@ -206,21 +218,28 @@ impl Publisher {
     }
 
     fn take_answers(&mut self, first: Message, answers: &mut Subscriber) {
-        self.take_answer(&first);
-        while let Some(Some(answer)) = answers.next().now_or_never() {
-            self.take_answer(&answer);
+        let mut numbers = Vec::new();
+        let mut next = Some(first);
+        while let Some(answer) = next {
+            self.take_answer(&answer, &mut numbers);
+            next = answers.next().now_or_never().flatten();
+        }
+        if !numbers.is_empty() {
+            let _ = self.said.send(FromBackbone::Stored { numbers });
         }
     }
 
-    fn take_answer(&mut self, answer: &Message) {
+    /// Takes an answer; the number of what it says is stored goes to the others.
+    fn take_answer(&mut self, answer: &Message, numbers: &mut Vec<u64>) {
         let mut tokens = answer.subject.as_str().rsplit('.');
         let mut token = || tokens.next()?.parse::<u64>().ok();
         let (Some(attempt), Some(number)) = (token(), token()) else { return };
+        let attempt = u32::try_from(attempt).unwrap_or(u32::MAX);
         match verdict(answer) {
             Verdict::Stored => {
                 self.pause = PAUSE;
                 if self.window.finish(number) {
-                    let _ = self.said.send(FromBackbone::Stored { number });
+                    numbers.push(number);
                 }
             }
             Verdict::Refused(reason) => {
@@ -228,9 +247,21 @@ impl Publisher {
                     let _ = self.said.send(FromBackbone::Refused { number, reason });
                 }
             }
+            Verdict::TooMuch => {
+                if let Some(count) = self.warnings.note() {
+                    tracing::warn!(
+                        count,
+                        "NATS has more messages at once than its max_buffered_msgs, and takes \
+                         those that it refuses behind others: this broker sends fewer at a time \
+                         now; raise that limit where many brokers publish to one stream"
+                    );
+                }
+                self.window.is_too_much();
+                self.window.fail(number, attempt);
+            }
             Verdict::Failed(reason) => {
                 tracing::debug!(number, reason, "a message is sent again");
-                self.window.fail(number, u32::try_from(attempt).unwrap_or(u32::MAX));
+                self.window.fail(number, attempt);
                 // The stream may be gone.
                 self.doubts.notify_one();
             }
@@ -243,10 +274,19 @@ impl Publisher {
     }
 }
 
+/// An answer of JetStream's, as far as it is of interest.
+#[derive(Deserialize)]
+struct Answer {
+    error: Option<jetstream::Error>,
+    seq: Option<u64>,
+}
+
 /// What an answer says of a message.
 enum Verdict {
     Stored,
     Refused(String),
+    /// The stream has too much at once, and may take it later.
+    TooMuch,
     /// It is not stored now, and may be later.
     Failed(String),
 }
@@ -255,19 +295,24 @@ fn verdict(answer: &Message) -> Verdict {
     if let Some(status) = answer.status.filter(|status| *status != StatusCode::OK) {
         return Verdict::Failed(format!("no stream takes it (status {status})"));
     }
-    match serde_json::from_slice::<Response<PublishAck>>(&answer.payload) {
-        Ok(Response::Ok(_)) => Verdict::Stored,
-        Ok(Response::Err { error }) => {
+    match serde_json::from_slice::<Answer>(&answer.payload) {
+        Ok(Answer { error: None, seq: Some(_) }) => Verdict::Stored,
+        Ok(Answer { error: Some(error), .. }) => {
             let words = error.to_string();
             // A stream that is full is refused with a code that stands for failures of its disk
             // too. What is wrong with a message by itself is a wrong request; other codes are said
             // of what may pass, as that a message with this id is about to be stored.
             let is_full = words.starts_with("maximum ");
-            if is_full || error.code() == 400 {
+            if error.code() == 429 {
+                Verdict::TooMuch
+            } else if is_full || error.code() == 400 {
                 Verdict::Refused(format!("NATS refuses it: {words}"))
             } else {
                 Verdict::Failed(words)
             }
+        }
+        Ok(Answer { error: None, seq: None }) => {
+            Verdict::Failed("an answer that says nothing".to_owned())
         }
         Err(error) => Verdict::Failed(format!("an answer that is none: {error}")),
     }
@@ -278,5 +323,45 @@ async fn until(due: Option<Instant>) {
     match due {
         Some(due) => sleep_until(due).await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(payload: String) -> &'static str {
+        let answer = Message {
+            subject: "_INBOX.1.7.1".into(),
+            reply: None,
+            length: payload.len(),
+            payload: payload.into(),
+            headers: None,
+            status: None,
+            description: None,
+        };
+        match verdict(&answer) {
+            Verdict::Stored => "stored",
+            Verdict::Refused(_) => "refused",
+            Verdict::TooMuch => "too much",
+            Verdict::Failed(_) => "failed",
+        }
+    }
+
+    #[test]
+    fn an_answer_says_what_becomes_of_a_message() {
+        let error = r#"{"error":{"code":CODE,"description":"WORDS"},"stream":"s","seq":0}"#;
+        for (payload, expected) in [
+            (r#"{"stream":"orders","seq":7}"#.to_owned(), "stored"),
+            (r#"{"stream":"orders","seq":7,"duplicate":true,"domain":"hub"}"#.to_owned(), "stored"),
+            (r#"{"stream":"orders"}"#.to_owned(), "failed"),
+            (String::new(), "failed"),
+            (error.replace("CODE", "429").replace("WORDS", "too many requests"), "too much"),
+            (error.replace("CODE", "400").replace("WORDS", "bad request"), "refused"),
+            (error.replace("CODE", "503").replace("WORDS", "maximum messages exceeded"), "refused"),
+            (error.replace("CODE", "503").replace("WORDS", "no leader"), "failed"),
+        ] {
+            assert_eq!(said(payload.clone()), expected, "{payload}");
+        }
     }
 }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use async_nats::jetstream::consumer::PullConsumer;
 use async_nats::jetstream::consumer::pull::BatchConfig;
+use async_nats::jetstream::consumer::{DeliverPolicy, PullConsumer};
 use async_nats::{Message, StatusCode, Subscriber};
 use futures_util::{FutureExt, StreamExt};
 use tokio::time::{Instant, sleep, timeout_at};
@@ -17,6 +17,9 @@ const HEARTBEAT: Duration = Duration::from_secs(3);
 const SILENCE: Duration = Duration::from_secs(8);
 /// After a request that was turned away, as where too many wait already.
 const PAUSE: Duration = Duration::from_millis(50);
+
+/// What a message may have beside its payload and its headers.
+pub(super) const LARGER: usize = 8 << 10;
 
 /// What came.
 #[derive(Debug)]
@@ -43,6 +46,9 @@ pub(super) struct Pull {
     request: u64,
     /// How many messages it may still bring; none where it is over.
     left: usize,
+    /// How many bytes of messages it may still bring, as the server counts them; `None` where that
+    /// is not bounded.
+    left_bytes: Option<usize>,
     /// Whether it has brought none yet.
     is_bare: bool,
     /// Whether it was turned away.
@@ -65,10 +71,17 @@ impl Pull {
             messages,
             request: 0,
             left: 0,
+            left_bytes: None,
             is_bare: true,
             is_refused: false,
             heard: Instant::now(),
         })
+    }
+
+    /// Whether the consumer begins with each topic's last message.
+    pub(super) fn is_of_last_values(&self) -> bool {
+        let policy = &self.consumer.cached_info().config.deliver_policy;
+        matches!(policy, DeliverPolicy::LastPerSubject)
     }
 
     /// Whether nothing is asked for.
@@ -83,6 +96,7 @@ impl Pull {
         }
         self.request += 1;
         self.left = messages;
+        self.left_bytes = (bytes > 0).then_some(bytes);
         self.is_bare = true;
         self.heard = Instant::now();
         let batch = BatchConfig {
@@ -137,6 +151,11 @@ impl Pull {
         let status = message.status.unwrap_or(StatusCode::OK);
         if status == StatusCode::OK {
             self.left = self.left.saturating_sub(1);
+            self.left_bytes = self.left_bytes.map(|left| left.saturating_sub(message.length));
+            if self.left_bytes == Some(0) {
+                // The server (2.15 too) ends a request that is filled to the byte, and says nothing.
+                self.left = 0;
+            }
             self.is_bare = false;
             return Some(Pulled::Message(Box::new(message)));
         }

@@ -5,23 +5,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::sleep;
 
 use super::arrival;
 use super::place::{At, Place, created, gone, there, words};
-use super::pull::{Pull, Pulled};
+use super::pull::{LARGER, Pull, Pulled};
 use super::subject;
 use super::warnings::Warnings;
 use crate::broker::sync::Sender;
 use crate::broker::{Arrived, FromBackbone, Incoming, Position, Room, SharedTopics};
 
-/// How much may be on its way to the broker, and how much is asked for at once.
+/// How much may be on its way to the broker, how much is asked for at once, and how much is handed
+/// over together.
 const ROOM: usize = 16 << 20;
 const CHUNK: usize = 1 << 20;
+const ASKED: usize = 4_096;
 const MESSAGES: usize = 256;
-/// What a message may have beside its payload and its headers.
-const LARGER: usize = 8 << 10;
 /// What a message takes beside its bytes.
 const MESSAGE: usize = 512;
 /// A consumer that nobody asks is forgotten by the server after so long.
@@ -64,6 +64,8 @@ pub(super) struct Reader {
     /// How often the stream had less than was read.
     behind: u32,
     room: Arc<Semaphore>,
+    /// In which place it has begun: what is stored from then on, it gets.
+    begun: watch::Sender<u64>,
     warnings: Warnings,
 }
 
@@ -75,13 +77,14 @@ impl Reader {
         at: At,
         doubts: Arc<Notify>,
         said: Sender<FromBackbone>,
+        begun: watch::Sender<u64>,
     ) -> Reader {
         let read = position.map(|at| Read { epoch: at.epoch.into(), seq: at.seq, has_begun: true });
         let room = Arc::new(Semaphore::new(ROOM));
         let (handed_over, warnings) =
             (read.as_ref().map_or(0, |read| read.seq), Warnings::default());
         let (known, behind) = (0, 0);
-        Reader { topics, at, doubts, said, read, handed_over, known, behind, room, warnings }
+        Reader { topics, at, doubts, said, read, handed_over, known, behind, room, begun, warnings }
     }
 
     /// Reads until the line is over.
@@ -142,6 +145,7 @@ impl Reader {
         self.known = last;
         let consumer = self.consumer(place, policy).await?;
         let pending = consumer.cached_info().num_pending;
+        self.begun.send_replace(place.number);
         if pending == 0 {
             if let Some(read) = &mut self.read {
                 // What comes later is no last value: it is read from here on, all of it. That may
@@ -163,12 +167,13 @@ impl Reader {
                 drop(left.take());
                 let largest = place.max_payload.saturating_add(LARGER);
                 let (count, bytes) = match (is_plain, is_too_large) {
-                    (true, false) => (MESSAGES, CHUNK.max(largest)),
+                    (true, false) => (ASKED, CHUNK.max(largest)),
                     (true, true) => (1, 0),
                     (false, _) => ((ROOM / 2 / largest).clamp(1, MESSAGES), 0),
                 };
                 is_too_large = false;
                 let taken = if bytes > 0 { bytes } else { count.saturating_mul(largest) };
+                let taken = taken.saturating_add(count * MESSAGE);
                 let permits = u32::try_from(taken.min(ROOM)).unwrap_or(u32::MAX);
                 left = self.room.clone().acquire_many_owned(permits).await.ok();
                 pull.ask(count, bytes).await;

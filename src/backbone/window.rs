@@ -3,7 +3,8 @@
 //!
 //! After a failure nothing more is sent until everything on its way is answered for. Then what was
 //! not stored goes again, in its order, and what has waited behind it: the order of a topic is kept
-//! as far as the server keeps that of what it is sent.
+//! as far as the server keeps that of what it is sent. It does not where it has too much at once,
+//! for it refuses some and takes what comes after them: then it is sent less from there on.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,6 +14,10 @@ use tokio::time::Instant;
 /// How much may be on its way.
 const MESSAGES: usize = 1_024;
 const BYTES: usize = 8 << 20;
+/// How many messages may be, at least, where the server has too much at once. Each time half as
+/// many are, and one more for so many that are stored.
+const FEWEST: usize = 16;
+const STORED_FOR_ONE: u64 = 1_000;
 /// How long an acknowledgement may take, before it is taken for lost.
 pub(super) const ACK_WAIT: Duration = Duration::from_secs(5);
 /// How long before the server forgets a message a repeat of it is not sent any more: a repeat is
@@ -40,12 +45,26 @@ pub(super) struct Window<T> {
     next: u64,
     on_their_way: usize,
     bytes: usize,
+    /// How many messages may be on their way at present, and whether the server had too many.
+    most: usize,
+    is_too_much: bool,
+    /// How many were stored since that was changed.
+    stored: u64,
     failed: bool,
 }
 
 impl<T> Default for Window<T> {
     fn default() -> Window<T> {
-        Window { entries: BTreeMap::new(), next: 0, on_their_way: 0, bytes: 0, failed: false }
+        Window {
+            entries: BTreeMap::new(),
+            next: 0,
+            on_their_way: 0,
+            bytes: 0,
+            most: MESSAGES,
+            is_too_much: false,
+            stored: 0,
+            failed: false,
+        }
     }
 }
 
@@ -63,7 +82,7 @@ impl<T> Window<T> {
 
     /// The next to be sent: its number, which attempt it is, and the message. It is on its way.
     pub(super) fn send(&mut self, now: Instant) -> Option<(u64, u32, &T)> {
-        let is_full = self.on_their_way >= MESSAGES || self.bytes >= BYTES;
+        let is_full = self.on_their_way >= self.most || self.bytes >= BYTES;
         if self.failed || is_full {
             return None;
         }
@@ -83,7 +102,16 @@ impl<T> Window<T> {
             self.on_their_way -= 1;
             self.bytes -= entry.bytes;
         }
+        self.stored += 1;
+        if self.stored.is_multiple_of(STORED_FOR_ONE) {
+            self.most = MESSAGES.min(self.most + 1);
+        }
         true
+    }
+
+    /// The server has too much at once.
+    pub(super) fn is_too_much(&mut self) {
+        self.is_too_much = true;
     }
 
     /// An attempt was refused, and certainly not stored; one that is over already says nothing.
@@ -157,6 +185,9 @@ impl<T> Window<T> {
             self.entries.remove(number);
         }
         self.failed = false;
+        if std::mem::take(&mut self.is_too_much) {
+            (self.most, self.stored) = (FEWEST.max(self.most / 2), 0);
+        }
         self.next = self.entries.keys().next().copied().unwrap_or(self.next).min(self.next);
         over
     }
@@ -199,13 +230,37 @@ mod tests {
 
     #[test]
     fn there_is_never_too_much_on_its_way() {
-        let (mut window, now) = (window(2_000), Instant::now());
+        let (mut window, now) = (window(MESSAGES as u64 + 10), Instant::now());
         assert_eq!(sent(&mut window, now).len(), MESSAGES);
         assert!(window.finish(5) && !window.finish(5));
         assert_eq!(sent(&mut window, now), [MESSAGES as u64 + 1]);
         let mut large = Window::default();
         (1..=9).for_each(|number| large.push(number, number, 1 << 20));
         assert_eq!(sent(&mut large, now).len(), 8);
+    }
+
+    #[test]
+    fn a_server_that_has_too_much_is_sent_less() {
+        let (mut window, now) = (window(10 * MESSAGES as u64), Instant::now());
+        let mut most = MESSAGES;
+        while most > FEWEST {
+            assert_eq!(sent(&mut window, now).len(), most);
+            window.is_too_much();
+            window.disconnect();
+            window.retry(now, WINDOW);
+            most /= 2;
+        }
+        let mut on_their_way = sent(&mut window, now);
+        assert_eq!(on_their_way.len(), FEWEST);
+        for _ in 0..STORED_FOR_ONE {
+            assert!(window.finish(on_their_way.remove(0)));
+            on_their_way.extend(sent(&mut window, now));
+        }
+        assert_eq!(on_their_way.len(), FEWEST + 1);
+        // A failure of another kind says nothing of how much there may be.
+        window.disconnect();
+        window.retry(now, WINDOW);
+        assert_eq!(sent(&mut window, now).len(), FEWEST + 1);
     }
 
     #[test]

@@ -165,15 +165,17 @@ impl State {
             return;
         }
         match what {
-            ToBackbone::Publish(Outgoing { number, id, message }) => {
+            ToBackbone::Publish(messages) => {
                 let said = self.lines[line].said.clone();
-                if let Some(reason) = self.refuses.clone() {
-                    let _ = said.send(FromBackbone::Refused { number, reason });
-                    return;
-                }
-                self.append(message, id);
-                if !self.is_mute {
-                    let _ = said.send(FromBackbone::Stored { number });
+                for Outgoing { number, id, message } in messages {
+                    if let Some(reason) = self.refuses.clone() {
+                        let _ = said.send(FromBackbone::Refused { number, reason });
+                        continue;
+                    }
+                    self.append(message, id);
+                    if !self.is_mute {
+                        let _ = said.send(FromBackbone::Stored { numbers: vec![number] });
+                    }
                 }
             }
             ToBackbone::Join(join) => self.join(line, *join),
@@ -313,7 +315,8 @@ impl Consumer {
             };
             member.has.insert(seq, attempt);
             let message = messages[seq as usize - 1].clone();
-            let delivered = FromBackbone::Delivered { member: member.id, attempt, message };
+            let messages = vec![(attempt, message)];
+            let delivered = FromBackbone::Delivered { member: member.id, messages };
             let _ = lines[member.line].said.send(delivered);
         }
     }

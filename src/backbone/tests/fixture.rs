@@ -125,7 +125,7 @@ impl Line {
     pub(super) fn publish(&mut self, message: SharedMessage, id: Option<&str>) -> u64 {
         self.number += 1;
         let (number, id) = (self.number, id.map(Into::into));
-        self.hand(ToBackbone::Publish(Outgoing { number, id, message }));
+        self.hand(ToBackbone::Publish(vec![Outgoing { number, id, message }]));
         number
     }
 
@@ -142,16 +142,18 @@ impl Line {
         loop {
             let said = self.heard.recv_timeout(until.saturating_duration_since(Instant::now()));
             let said = said.unwrap_or_else(|_| panic!("no {what}, but {:?}", self.waiting));
-            match pick(&said) {
-                Some(found) => return found,
-                None => self.waiting.push_back(said),
+            let before = self.waiting.len();
+            self.waiting.extend(each(said));
+            let found = (before..self.waiting.len()).find(|at| pick(&self.waiting[*at]).is_some());
+            if let Some(found) = found.and_then(|at| self.waiting.remove(at)) {
+                return pick(&found).unwrap();
             }
         }
     }
 
     /// Nothing of the kind has come.
     pub(super) fn has_none<T>(&mut self, pick: impl Fn(&FromBackbone) -> Option<T>) -> bool {
-        self.waiting.extend(self.heard.try_iter());
+        self.waiting.extend(self.heard.try_iter().flat_map(each));
         !self.waiting.iter().any(|said| pick(said).is_some())
     }
 
@@ -171,7 +173,7 @@ impl Line {
 
     pub(super) fn stored(&mut self) -> u64 {
         self.wait("Stored", |said| match said {
-            FromBackbone::Stored { number } => Some(*number),
+            FromBackbone::Stored { numbers } => numbers.first().copied(),
             _ => None,
         })
     }
@@ -228,17 +230,39 @@ impl Line {
         self.hand(ToBackbone::Settle { member, seq, how, op });
     }
 
-    pub(super) fn settled(&mut self) -> u64 {
-        self.wait("Settled", |said| match said {
-            FromBackbone::Settled { op } => Some(*op),
-            _ => None,
-        })
+    /// Waits until everything up to this is settled, and nothing behind it is.
+    pub(super) fn settled_up_to(&mut self, op: u64) {
+        let mut last = 0;
+        while last < op {
+            let before = last;
+            last = self.wait("Settled", |said| match said {
+                FromBackbone::Settled { op } => Some(*op),
+                _ => None,
+            });
+            assert!(before < last && last <= op, "{before}, and then {last} of {op}");
+        }
+    }
+}
+
+/// What is said of several messages, one by one.
+fn each(said: FromBackbone) -> Vec<FromBackbone> {
+    match said {
+        FromBackbone::Stored { numbers } => numbers
+            .into_iter()
+            .map(|number| FromBackbone::Stored { numbers: vec![number] })
+            .collect(),
+        FromBackbone::Delivered { member, messages } => messages
+            .into_iter()
+            .map(|message| FromBackbone::Delivered { member, messages: vec![message] })
+            .collect(),
+        said => vec![said],
     }
 }
 
 fn delivered(said: &FromBackbone, of: u64) -> Option<(u64, u32, String)> {
     match said {
-        FromBackbone::Delivered { member, attempt, message } if *member == of => {
+        FromBackbone::Delivered { member, messages } if *member == of => {
+            let (attempt, message) = messages.first()?;
             Some((message.seq, *attempt, text(message)))
         }
         _ => None,
@@ -296,7 +320,7 @@ impl Line {
             {
                 return arrived;
             }
-            self.waiting.push_back(self.heard.recv_timeout(PATIENCE).unwrap());
+            self.waiting.extend(each(self.heard.recv_timeout(PATIENCE).unwrap()));
         }
     }
 
@@ -318,8 +342,8 @@ impl Line {
     /// What has come for a member, if anything has; it is waited for a moment.
     pub(super) fn delivered_now(&mut self, of: u64) -> Option<(u64, u32)> {
         let moment = Duration::from_millis(20);
-        self.waiting.extend(self.heard.recv_timeout(moment));
-        self.waiting.extend(self.heard.try_iter());
+        self.waiting.extend(self.heard.recv_timeout(moment).into_iter().flat_map(each));
+        self.waiting.extend(self.heard.try_iter().flat_map(each));
         let at = self.waiting.iter().position(|said| delivered(said, of).is_some())?;
         let (seq, attempt, _) = delivered(&self.waiting.remove(at)?, of)?;
         Some((seq, attempt))
@@ -328,7 +352,9 @@ impl Line {
     /// The next message of whichever member.
     pub(super) fn delivered_to_any(&mut self) -> (u64, u32) {
         self.wait("Delivered", |said| match said {
-            FromBackbone::Delivered { attempt, message, .. } => Some((message.seq, *attempt)),
+            FromBackbone::Delivered { messages, .. } => {
+                messages.first().map(|(attempt, message)| (message.seq, *attempt))
+            }
             _ => None,
         })
     }

@@ -133,10 +133,10 @@ pub struct Incoming {
 /// What a broker hands to a backbone.
 #[derive(Debug)]
 pub enum ToBackbone {
-    /// A message, to be put into the order behind those that were handed over before. It is tried
+    /// Messages, to be put into the order behind those that were handed over before. Each is tried
     /// until it is [`Stored`](FromBackbone::Stored) or [`Refused`](FromBackbone::Refused), one of
     /// the two, and is stored once, however often it is tried.
-    Publish(Outgoing),
+    Publish(Vec<Outgoing>),
     /// A client of this broker wants to be a member of a durable consumer, whose messages it shares
     /// with members at any broker. Answered by [`Joined`](FromBackbone::Joined). It stays a member
     /// through outages, until it leaves.
@@ -218,10 +218,10 @@ pub enum FromBackbone {
         /// What is missing, where, and what to do, for a person.
         reason: String,
     },
-    /// A message that was handed over is in the stream, on as many servers as it is to be.
+    /// Messages that were handed over are in the stream, on as many servers as they are to be.
     Stored {
-        /// Its number of this line.
-        number: u64,
+        /// Their numbers of this line.
+        numbers: Vec<u64>,
     },
     /// A message will never be in the stream.
     Refused {
@@ -241,14 +241,12 @@ pub enum FromBackbone {
         /// Messages that the consumer has still to get, or why it cannot be joined.
         joined: Result<u64, String>,
     },
-    /// A message for a member.
+    /// Messages for a member.
     Delivered {
         /// The member.
         member: u64,
-        /// How often it has been delivered, with this time.
-        attempt: u32,
-        /// The message.
-        message: Incoming,
+        /// How often each has been delivered, with this time, and the message.
+        messages: Vec<(u32, Incoming)>,
     },
     /// What members said is known to the backbone, up to this.
     Settled {

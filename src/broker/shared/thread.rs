@@ -27,6 +27,9 @@ const REPORTED: Duration = Duration::from_secs(10);
 /// How often it is looked whether something has waited for too long.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// As much is taken together.
+const TOGETHER: usize = 64;
+
 /// What the thread begins with.
 #[derive(Debug)]
 pub(super) struct NewThread {
@@ -156,6 +159,7 @@ impl SharedThread {
                 Next::Lost => return self.lose(),
                 Next::End => break,
             }
+            self.take_what_is_there();
             self.give();
             self.confirm();
             self.look();
@@ -196,6 +200,19 @@ impl SharedThread {
                 Err(error) if error.is_timeout() => Next::Nothing,
                 Err(_) => Next::End,
             },
+        }
+    }
+
+    /// Takes more of what there is, before it is looked what follows from it.
+    fn take_what_is_there(&mut self) {
+        for _ in 0..TOGETHER {
+            if let Ok(said) = self.said.try_recv() {
+                self.hear(said);
+            } else if let Ok(request) = self.requests.try_recv() {
+                self.take(request);
+            } else {
+                return;
+            }
         }
     }
 
@@ -251,12 +268,14 @@ impl SharedThread {
         match said {
             FromBackbone::Connected { max_payload } => self.connected(max_payload),
             FromBackbone::Unavailable { reason } => self.disconnected(reason),
-            FromBackbone::Stored { number } => self.stored(number),
+            FromBackbone::Stored { numbers } => self.stored(&numbers),
             FromBackbone::Refused { number, reason } => self.give_up(number, &reason),
             FromBackbone::Arrived(arrived) => self.arrived(arrived),
             FromBackbone::Joined { member, joined } => self.joined(member, joined),
-            FromBackbone::Delivered { member, attempt, message } => {
-                self.delivered(member, attempt, message);
+            FromBackbone::Delivered { member, messages } => {
+                for (attempt, message) in messages {
+                    self.delivered(member, attempt, message);
+                }
             }
             FromBackbone::Settled { op } => self.settled(op),
             FromBackbone::Removed { op, removed } => self.removed(op, removed),

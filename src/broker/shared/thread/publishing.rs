@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::SharedThread;
+use super::{SharedThread, TOGETHER};
 use crate::broker::shared::backbone::{Outgoing, SharedContent, SharedMessage, ToBackbone};
 use crate::broker::shared::content::{CLEARED, outgoing};
 use crate::broker::streams::Append;
@@ -13,7 +13,7 @@ use crate::protocol::Topic;
 
 /// How much is given to the backbone before it answers: more than it has on its way. The rest stays
 /// in its batches, where it takes less and is accounted for.
-const GIVEN: usize = 4_096;
+const GIVEN: usize = 8_192;
 const GIVEN_BYTES: usize = 8 << 20;
 
 /// What was handed over and is not confirmed, in its order.
@@ -156,6 +156,7 @@ impl SharedThread {
 
     /// Gives the backbone as much as it may have, in its order.
     pub(super) fn give(&mut self) {
+        let mut together = Vec::new();
         while self.publishing.has_room()
             && let Some(handed) = self.publishing.waiting.get_mut(self.publishing.whole)
         {
@@ -182,16 +183,24 @@ impl SharedThread {
             self.publishing.given_bytes += handed.bytes_of_one();
             self.publishing.given += 1;
             match outgoing {
-                Ok(outgoing) => self.line.send(ToBackbone::Publish(outgoing)),
+                Ok(outgoing) => together.push(outgoing),
                 Err(refusal) => self.give_up(number, &refusal.to_string()),
             }
+            if together.len() >= TOGETHER {
+                self.line.send(ToBackbone::Publish(std::mem::take(&mut together)));
+            }
+        }
+        if !together.is_empty() {
+            self.line.send(ToBackbone::Publish(together));
         }
     }
 
-    /// Notes that a message is in the stream.
-    pub(super) fn stored(&mut self, number: u64) {
+    /// Notes that messages are in the stream.
+    pub(super) fn stored(&mut self, numbers: &[u64]) {
         self.moved_at = Instant::now();
-        self.publishing.answered(number);
+        for number in numbers {
+            self.publishing.answered(*number);
+        }
     }
 
     /// Notes that a message will never be.
