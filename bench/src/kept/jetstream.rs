@@ -4,12 +4,14 @@
 use std::io::Write;
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
 use super::{Keeper, Member, NAME, Reading, Taken, WINDOW, ask, bytes_of, connect, number};
-use crate::net::Endpoint;
+use crate::net::{Endpoint, PATIENCE};
 use crate::payload::Payload;
 use crate::wire::{Format, Scanned, Wire};
 
@@ -27,15 +29,22 @@ pub(crate) struct JetStream {
     inbox: String,
     /// The name of the consumer.
     consumer: String,
+    /// Servers that are to have each message.
+    replicas: usize,
     /// The number of the next message, where each has an id.
     next_id: Option<AtomicU64>,
 }
 
 impl JetStream {
-    pub(super) fn new(producer: Format) -> JetStream {
+    pub(crate) fn new(producer: Format) -> JetStream {
         static KEEPERS: AtomicU64 = AtomicU64::new(0);
         let inbox = format!("_INBOX.b{}", KEEPERS.fetch_add(1, Ordering::Relaxed));
-        JetStream { producer, inbox, consumer: NAME.to_owned(), next_id: None }
+        JetStream { producer, inbox, consumer: NAME.to_owned(), replicas: 1, next_id: None }
+    }
+
+    /// Keeps each message on so many servers.
+    pub(crate) fn on(self, replicas: usize) -> JetStream {
+        JetStream { replicas, ..self }
     }
 
     /// One of several clients, with a consumer of its own. Of two messages with the same id the
@@ -71,6 +80,17 @@ pub(super) fn request(endpoint: &Endpoint, of: &str, body: &Value) -> Result<Val
         .with_context(|| String::from_utf8_lossy(payload).into_owned())?;
     ensure!(answer.get("error").is_none(), "JetStream says {answer}");
     Ok(answer)
+}
+
+/// A request that something be made, again until the servers have found each other.
+pub(super) fn made(endpoint: &Endpoint, of: &str, body: &Value) -> Result<Value> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match request(endpoint, of, body) {
+            Err(_) if Instant::now() < deadline => thread::sleep(Duration::from_millis(100)),
+            made => return made,
+        }
+    }
 }
 
 /// The first message among some bytes, or a line of another kind.
@@ -110,9 +130,9 @@ impl Keeper for JetStream {
     fn make(&self, endpoint: &Endpoint, reading: Option<Reading>) -> Result<()> {
         let stream = json!({
             "name": NAME, "subjects": [SUBJECT], "storage": "file", "retention": "limits",
-            "max_msgs": -1, "max_bytes": -1, "num_replicas": 1,
+            "max_msgs": -1, "max_bytes": -1, "num_replicas": self.replicas,
         });
-        request(endpoint, &format!("STREAM.CREATE.{NAME}"), &stream)?;
+        made(endpoint, &format!("STREAM.CREATE.{NAME}"), &stream)?;
         let policy = match reading {
             None => return Ok(()),
             // One for all would acknowledge another member's.
@@ -131,7 +151,7 @@ impl Keeper for JetStream {
             config["max_ack_pending"] = (4 * WINDOW).into();
         }
         let consumer = json!({ "stream_name": NAME, "config": config });
-        request(endpoint, &format!("CONSUMER.CREATE.{NAME}.{name}"), &consumer)?;
+        made(endpoint, &format!("CONSUMER.CREATE.{NAME}.{name}"), &consumer)?;
         Ok(())
     }
 

@@ -1,4 +1,4 @@
-//! One message at a time, from its producer to a consumer, which acknowledges it.
+//! One message at a time, from its producer to a consumer, which may acknowledge it.
 
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use crate::payload::Payload;
 use crate::systems::Running;
 
 /// Messages that are not counted, at the beginning.
-const WARM_UP: usize = 50;
+pub(crate) const WARM_UP: usize = 50;
 
 /// In microseconds.
 #[derive(Clone, Copy, Debug)]
@@ -30,9 +30,10 @@ pub(crate) fn measure(
     keeper: &dyn Keeper,
     payload: &Payload,
     time: Duration,
+    reading: Reading,
 ) -> Result<Measured> {
     let mut consumer = connect(&running.endpoint)?;
-    let mut member = keeper.open_member(&mut consumer, Reading::AckEach, 0)?;
+    let mut member = keeper.open_member(&mut consumer, reading, 0)?;
     let mut out = Vec::new();
     member.begin(&mut out);
     consumer.write_all(&out)?;
@@ -67,17 +68,41 @@ pub(crate) fn measure(
     for _ in 0..WARM_UP {
         trip()?;
     }
-    let (mut delivered, mut confirmed) = (Histogram::<u64>::new(3)?, Histogram::<u64>::new(3)?);
+    let mut times = Times::new()?;
     let start = Instant::now();
     while start.elapsed() < time {
-        let (delivery, whole) = trip()?;
-        delivered.record(delivery.as_nanos() as u64)?;
-        confirmed.record(whole.as_nanos() as u64)?;
+        let (delivered, confirmed) = trip()?;
+        times.record(delivered, confirmed)?;
     }
-    until_none_left(keeper, &running.endpoint)?;
-    let of = |times: &Histogram<u64>| {
-        let at = |quantile| times.value_at_quantile(quantile) as f64 / 1000.0;
-        Latency { p50: at(0.5), p99: at(0.99) }
-    };
-    Ok(Measured { delivered: of(&delivered), confirmed: of(&confirmed) })
+    if reading != Reading::Live {
+        until_none_left(keeper, &running.endpoint)?;
+    }
+    Ok(times.measured())
+}
+
+/// How long each took.
+#[derive(Debug)]
+pub(crate) struct Times {
+    delivered: Histogram<u64>,
+    confirmed: Histogram<u64>,
+}
+
+impl Times {
+    pub(crate) fn new() -> Result<Times> {
+        Ok(Times { delivered: Histogram::new(3)?, confirmed: Histogram::new(3)? })
+    }
+
+    pub(crate) fn record(&mut self, delivered: Duration, confirmed: Duration) -> Result<()> {
+        self.delivered.record(delivered.as_nanos() as u64)?;
+        self.confirmed.record(confirmed.as_nanos() as u64)?;
+        Ok(())
+    }
+
+    pub(crate) fn measured(&self) -> Measured {
+        let of = |times: &Histogram<u64>| {
+            let at = |quantile| times.value_at_quantile(quantile) as f64 / 1000.0;
+            Latency { p50: at(0.5), p99: at(0.99) }
+        };
+        Measured { delivered: of(&self.delivered), confirmed: of(&self.confirmed) }
+    }
 }

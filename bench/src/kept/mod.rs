@@ -8,6 +8,7 @@ pub(crate) mod consume;
 mod jetstream;
 pub(crate) mod latency;
 pub(crate) mod length;
+pub(crate) mod official;
 pub(crate) mod publish;
 mod redis;
 mod shared;

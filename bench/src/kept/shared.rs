@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::json;
 
 use super::babelmq::Babelmq;
-use super::jetstream::{JetStream, SUBJECT, request};
+use super::jetstream::{JetStream, SUBJECT, made, request};
 use super::{Keeper, Member, NAME, Reading};
 use crate::net::{Endpoint, PATIENCE};
 use crate::payload::Payload;
@@ -24,13 +24,13 @@ pub(crate) struct Shared {
 
 impl Shared {
     /// Brokers in front of this JetStream, in which the stream is made.
-    pub(crate) fn by(at: Endpoint) -> Result<Shared> {
+    pub(crate) fn by(at: Endpoint, replicas: usize) -> Result<Shared> {
         let stream = json!({
             "name": NAME, "subjects": [SUBJECT, format!("{SUBJECT}.>")], "storage": "file",
-            "retention": "limits", "max_msgs": -1, "max_bytes": -1, "num_replicas": 1,
+            "retention": "limits", "max_msgs": -1, "max_bytes": -1, "num_replicas": replicas,
             "allow_direct": true,
         });
-        request(&at, &format!("STREAM.CREATE.{NAME}"), &stream)?;
+        made(&at, &format!("STREAM.CREATE.{NAME}"), &stream)?;
         let producer = Format::Json;
         let jetstream = JetStream::new(producer);
         Ok(Shared { babelmq: Babelmq { producer }, jetstream, at })

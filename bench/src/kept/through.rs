@@ -26,8 +26,22 @@ struct Crowd<'a> {
     stop: AtomicBool,
 }
 
-/// Messages a second that every client receives, for some time, behind a warm-up.
-pub(crate) fn measure(clients: &[Client], payload: &Payload, time: Duration) -> Result<f64> {
+/// What was measured.
+#[derive(Clone, Debug)]
+pub(crate) struct Measured {
+    /// Messages a second that every client received.
+    pub(crate) rate: f64,
+    /// Nanoseconds of processor time for each, of the programs of each kind together.
+    pub(crate) processor: Vec<f64>,
+}
+
+/// Measures for some time, behind a warm-up, and how much of the processors these programs use.
+pub(crate) fn measure(
+    clients: &[Client],
+    payload: &Payload,
+    time: Duration,
+    kinds: &[Vec<&Running>],
+) -> Result<Measured> {
     let count = clients.len();
     let crowd = Crowd {
         payload,
@@ -43,7 +57,7 @@ pub(crate) fn measure(clients: &[Client], payload: &Payload, time: Duration) -> 
         keeper.open_publisher(&mut publisher)?;
         ends.push((place, *keeper, reader, member, publisher.try_clone()?, publisher));
     }
-    let rate = thread::scope(|scope| {
+    let measured = thread::scope(|scope| {
         let crowd = &crowd;
         let mut handles = Vec::new();
         for (place, keeper, mut reader, mut member, mut writing, mut confirming) in ends {
@@ -58,18 +72,25 @@ pub(crate) fn measure(clients: &[Client], payload: &Payload, time: Duration) -> 
         // The clock is what is measured with: nothing is waited for here.
         let slowest = || (0..count).map(|place| crowd.window.received_by(place)).min().unwrap_or(0);
         thread::sleep(clients.iter().map(|(running, _)| running.warm_up).max().unwrap_or_default());
-        let (before, start) = (slowest(), Instant::now());
+        let used = || -> Result<Vec<f64>> {
+            let of = |kind: &Vec<&Running>| kind.iter().map(|it| it.processor_time()).sum();
+            kinds.iter().map(of).collect()
+        };
+        let (used_before, before, start) = (used(), slowest(), Instant::now());
         thread::sleep(time);
-        let rate = (slowest() - before) as f64 / start.elapsed().as_secs_f64();
+        let messages = (slowest() - before) as f64;
+        let (rate, used_now) = (messages / start.elapsed().as_secs_f64(), used());
         crowd.stop.store(true, Ordering::SeqCst);
         for handle in handles {
             handle.join().unwrap_or_else(|_| Err(anyhow!("a client's thread panicked")))?;
         }
-        Ok::<_, anyhow::Error>(rate)
+        let both = used_before?.into_iter().zip(used_now?);
+        let processor = both.map(|(before, now)| (now - before) / messages.max(1.0)).collect();
+        Ok::<_, anyhow::Error>(Measured { rate, processor })
     })?;
     let (published, confirmed) = (crowd.window.published(), crowd.confirmed.into_inner());
     ensure!(confirmed == published, "of {published} messages {confirmed} were confirmed");
-    Ok(rate)
+    Ok(measured)
 }
 
 impl Crowd<'_> {

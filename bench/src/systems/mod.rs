@@ -2,6 +2,7 @@
 //! cost the machine.
 
 mod arguments;
+mod cluster;
 mod keeping;
 mod running;
 mod start;
@@ -22,7 +23,7 @@ pub(crate) use arguments::{
     jetstream_configuration, mosquitto_configuration, mosquitto_mqtt_configuration,
     nats_configuration, nats_mqtt_configuration,
 };
-pub(crate) use keeping::Keeping;
+pub(crate) use cluster::Servers;
 pub(crate) use running::{Memory, Running};
 pub(crate) use users::WITH_PASSWORD;
 

@@ -133,8 +133,20 @@ impl Programs {
             fs::write(file, jetstream_configuration(&port.to_string(), &data, sync))?;
         }
         let arguments = self.arguments(system, "", line);
+        let arguments = arguments.iter().map(|it| it.replace("PORT", &port.to_string()));
+        self.start_with(system, program, port, arguments)
+    }
+
+    /// Starts a system and waits until it listens.
+    pub(super) fn start_with(
+        &self,
+        system: System,
+        program: &Path,
+        port: u16,
+        arguments: impl Iterator<Item = String>,
+    ) -> Result<Running> {
         let child = Command::new(program)
-            .args(arguments.iter().map(|argument| argument.replace("PORT", &port.to_string())))
+            .args(arguments)
             .current_dir(&self.scratch)
             .stdin(Stdio::null())
             .stdout(Stdio::null())

@@ -196,9 +196,9 @@ pub(super) fn measure(
         Kept::EndToEnd(sync) => {
             let keeping = programs.start_keeping(system, sync)?;
             let keeper = kept::keeper(system, Json)?;
-            keeper.make(&keeping.running.endpoint, Some(Reading::AckEach))?;
-            let measured =
-                latency::measure(&keeping.running, keeper.as_ref(), &payload, scale.time)?;
+            let (running, each) = (&keeping.running, Reading::AckEach);
+            keeper.make(&running.endpoint, Some(each))?;
+            let measured = latency::measure(running, keeper.as_ref(), &payload, scale.time, each)?;
             Ok(vec![
                 ("p50", measured.delivered.p50),
                 ("p99", measured.delivered.p99),
