@@ -27,6 +27,8 @@ const MESSAGE: usize = 512;
 /// A consumer that nobody asks is forgotten by the server after so long.
 const IDLE: Duration = Duration::from_secs(120);
 const PAUSE: Duration = Duration::from_millis(250);
+/// So many failures, one after another, are worth a word to whoever reads the log: some seconds.
+const FAILURES: u32 = 20;
 /// How often a stream has less than was read before that is lost: a server that has just begun to
 /// lead may not know everything yet.
 const TIMES: u32 = 12;
@@ -63,6 +65,8 @@ pub(super) struct Reader {
     known: u64,
     /// How often the stream had less than was read.
     behind: u32,
+    /// How often it could not be read, one after another.
+    failures: u32,
     room: Arc<Semaphore>,
     /// In which place it has begun: what is stored from then on, it gets.
     begun: watch::Sender<u64>,
@@ -80,11 +84,20 @@ impl Reader {
         begun: watch::Sender<u64>,
     ) -> Reader {
         let read = position.map(|at| Read { epoch: at.epoch.into(), seq: at.seq, has_begun: true });
-        let room = Arc::new(Semaphore::new(ROOM));
-        let (handed_over, warnings) =
-            (read.as_ref().map_or(0, |read| read.seq), Warnings::default());
-        let (known, behind) = (0, 0);
-        Reader { topics, at, doubts, said, read, handed_over, known, behind, room, begun, warnings }
+        Reader {
+            topics,
+            at,
+            doubts,
+            said,
+            handed_over: read.as_ref().map_or(0, |read| read.seq),
+            read,
+            known: 0,
+            behind: 0,
+            failures: 0,
+            room: Arc::new(Semaphore::new(ROOM)),
+            begun,
+            warnings: Warnings::default(),
+        }
     }
 
     /// Reads until the line is over.
@@ -97,7 +110,16 @@ impl Reader {
                 ended = self.attend(&place) => ended,
             };
             if let Err(reason) = ended {
-                tracing::debug!(stream = %place.stream, reason, "reading begins anew");
+                self.failures += 1;
+                if self.failures.is_multiple_of(FAILURES) {
+                    tracing::warn!(
+                        stream = %place.stream,
+                        "the stream cannot be read, and nothing is published to it until it can: \
+                         {reason}"
+                    );
+                } else {
+                    tracing::debug!(stream = %place.stream, reason, "reading begins anew");
+                }
                 self.doubts.notify_one();
                 tokio::select! {
                     () = gone(&mut at, &place) => {}
@@ -146,6 +168,7 @@ impl Reader {
         let consumer = self.consumer(place, policy).await?;
         let pending = consumer.cached_info().num_pending;
         self.begun.send_replace(place.number);
+        self.failures = 0;
         if pending == 0 {
             if let Some(read) = &mut self.read {
                 // What comes later is no last value: it is read from here on, all of it. That may

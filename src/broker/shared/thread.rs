@@ -13,7 +13,7 @@ use super::definition::SharedTopics;
 use super::held::HeldMessages;
 use super::status::SharedStatus;
 use crate::broker::streams::{Announcer, Answer, Condition, Request, StreamState, What};
-use crate::broker::sync::{Instant, Receiver, Sender};
+use crate::broker::sync::{Instant, Receiver, Sender, SpinWait};
 use crate::codec::{Account, Document, Workspace};
 use crate::protocol::{ErrorCode, Limits, Refusal, Topic};
 use arriving::Complaints;
@@ -67,6 +67,7 @@ pub(super) struct SharedThread {
     workspace: Workspace,
     scratch: Document,
     requests: Receiver<Request>,
+    wait: SpinWait,
     /// Another end of the same, for those who answer later.
     own: Sender<Request>,
     said: Receiver<FromBackbone>,
@@ -125,6 +126,7 @@ impl SharedThread {
             workspace: new.workspace,
             scratch: Document::new(),
             requests,
+            wait: SpinWait::default(),
             own,
             said: new.said,
             line: new.line,
@@ -180,17 +182,26 @@ impl SharedThread {
     }
 
     #[cfg(not(shuttle))]
-    fn next(&self) -> Next {
-        crossbeam_channel::select! {
-            recv(self.said) -> said => said.map_or(Next::Lost, Next::Said),
-            recv(self.requests) -> request => request.map_or(Next::End, Next::Request),
-            default(LOOK.min(self.patience)) => Next::Nothing,
-        }
+    fn next(&mut self) -> Next {
+        let (said, requests) = (&self.said, &self.requests);
+        let look = || match said.try_recv() {
+            Ok(said) => Ok(Next::Said(said)),
+            Err(_) => requests.try_recv().map(Next::Request),
+        };
+        let patience = LOOK.min(self.patience);
+        let sleep = || {
+            Ok(crossbeam_channel::select! {
+                recv(said) -> said => said.map_or(Next::Lost, Next::Said),
+                recv(requests) -> request => request.map_or(Next::End, Next::Request),
+                default(patience) => Next::Nothing,
+            })
+        };
+        self.wait.recv_by(look, sleep).unwrap_or(Next::End)
     }
 
     /// The model has no backbone.
     #[cfg(shuttle)]
-    fn next(&self) -> Next {
+    fn next(&mut self) -> Next {
         use crate::broker::sync::TryRecvError;
         match self.said.try_recv() {
             Ok(said) => Next::Said(said),

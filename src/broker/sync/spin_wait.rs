@@ -43,8 +43,8 @@ impl SpinWait {
     /// # Errors
     /// When the channel is empty and every sender is gone.
     pub(in crate::broker) fn recv<T>(&mut self, channel: &Receiver<T>) -> Result<T, RecvError> {
-        self.recv_by(channel, |channel| channel.recv().map_err(|_| TryRecvError::Disconnected))
-            .map_err(|_| RecvError)
+        let sleep = || channel.recv().map_err(|_| TryRecvError::Disconnected);
+        self.recv_by(|| channel.try_recv(), sleep).map_err(|_| RecvError)
     }
 
     /// The next item, if one comes in time.
@@ -56,25 +56,30 @@ impl SpinWait {
         channel: &Receiver<T>,
         deadline: Instant,
     ) -> Result<T, TryRecvError> {
-        self.recv_by(channel, |channel| {
+        let sleep = || {
             channel.recv_deadline(deadline).map_err(|error| match error {
                 RecvTimeoutError::Timeout => TryRecvError::Empty,
                 RecvTimeoutError::Disconnected => TryRecvError::Disconnected,
             })
-        })
+        };
+        self.recv_by(|| channel.try_recv(), sleep)
     }
 
-    fn recv_by<T>(
+    /// The next item of whatever is looked into, and slept on, by these.
+    ///
+    /// # Errors
+    /// Those of `look` and `sleep`.
+    pub(in crate::broker) fn recv_by<T>(
         &mut self,
-        channel: &Receiver<T>,
-        sleep: impl FnOnce(&Receiver<T>) -> Result<T, TryRecvError>,
+        mut look: impl FnMut() -> Result<T, TryRecvError>,
+        sleep: impl FnOnce() -> Result<T, TryRecvError>,
     ) -> Result<T, TryRecvError> {
-        match channel.try_recv() {
+        match look() {
             Err(TryRecvError::Empty) => {}
             other => return other,
         }
         if self.luck > 0 {
-            match look(channel) {
+            match look_for(look) {
                 Ok(item) => {
                     self.luck = (self.luck + LUCKY).min(BEST_LUCK);
                     return Ok(item);
@@ -84,7 +89,7 @@ impl SpinWait {
             }
         }
         let asleep = Instant::now();
-        let item = sleep(channel);
+        let item = sleep();
         if asleep.elapsed() < SOON {
             self.luck = (self.luck + LUCKY).min(BEST_LUCK);
         }
@@ -92,15 +97,15 @@ impl SpinWait {
     }
 }
 
-fn look<T>(channel: &Receiver<T>) -> Result<T, TryRecvError> {
+fn look_for<T>(mut look: impl FnMut() -> Result<T, TryRecvError>) -> Result<T, TryRecvError> {
     let mut found = Err(TryRecvError::Empty);
     if LOOKING.fetch_add(1, Ordering::Relaxed) < LOOKERS {
-        for look in 1..=LOOKS {
-            found = channel.try_recv();
+        for number in 1..=LOOKS {
+            found = look();
             if !matches!(found, Err(TryRecvError::Empty)) {
                 break;
             }
-            if look % LOOKS_BEFORE_YIELD == 0 {
+            if number % LOOKS_BEFORE_YIELD == 0 {
                 yield_now();
             } else {
                 spin_loop();
