@@ -320,7 +320,7 @@ impl Member {
         }
         let largest = place.max_payload.saturating_add(LARGER);
         let is_plain = !std::mem::take(&mut self.is_too_large) && !pull.is_of_last_values();
-        match is_plain && left / 2 >= largest {
+        match is_plain && left >= largest {
             true => pull.ask(room, left).await,
             // However large they are. How many bytes they may have is not said to the server: of
             // last values it (2.15 too) drops the one that had no room.
@@ -331,22 +331,24 @@ impl Member {
     /// Takes what was pulled, and what is there besides. Returns how it ends, where it does.
     async fn take_pulled(&mut self, place: &Place, first: Pulled, pull: &mut Pull) -> Option<End> {
         let (mut next, mut messages) = (Some(first), Vec::new());
-        let end = loop {
+        let last = loop {
             match next {
                 Some(Pulled::Message(message)) => messages.extend(self.had(place, *message)),
                 Some(Pulled::Over) => {}
                 Some(Pulled::TooLarge) => self.is_too_large = true,
-                Some(Pulled::Lost) => break Some(End::Lost),
-                Some(Pulled::Gone) => break Some(self.gone(place).await),
-                None => break None,
+                last => break last,
             }
             next = pull.ready();
         };
+        // Before anything is waited for, in which it could be forgotten.
         if !messages.is_empty() {
             let member = self.wanted.member;
             let _ = self.said.send(FromBackbone::Delivered { member, messages });
         }
-        end
+        match last? {
+            Pulled::Gone => Some(self.gone(place).await),
+            _ => Some(End::Lost),
+        }
     }
 
     /// Notes that the member has a message. Returns which attempt it is, and the message.

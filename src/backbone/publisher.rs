@@ -91,15 +91,20 @@ impl Publisher {
     async fn attend(&mut self, place: &Arc<Place>) {
         // A broker's own subscribers get what it publishes: one that knows nothing of a stream
         // begins with each topic's last message, and these must not be before that.
-        let mut at = self.at.clone();
-        let is_read = self.reads.wait_for(|reads| *reads >= place.number);
-        let is_read = tokio::select! {
-            biased;
-            () = gone(&mut at, place) => false,
-            is_read = is_read => is_read.is_ok(),
-        };
-        if !is_read {
-            return;
+        let (mut at, mut reads) = (self.at.clone(), self.reads.clone());
+        loop {
+            tokio::select! {
+                biased;
+                () = gone(&mut at, place) => return,
+                is_read = reads.wait_for(|reads| *reads >= place.number) => match is_read {
+                    Ok(_) => break,
+                    Err(_) => return,
+                },
+                messages = self.mail.recv(), if !self.is_over => self.take(messages),
+            }
+            if self.is_done() {
+                return;
+            }
         }
         let inbox = place.client.new_inbox();
         let Ok(mut answers) = place.client.subscribe(format!("{inbox}.*.*")).await else { return };
@@ -251,9 +256,10 @@ impl Publisher {
                 if let Some(count) = self.warnings.note() {
                     tracing::warn!(
                         count,
-                        "NATS has more messages at once than its max_buffered_msgs, and takes \
-                         those that it refuses behind others: this broker sends fewer at a time \
-                         now; raise that limit where many brokers publish to one stream"
+                        "NATS has more at once than its max_buffered_msgs or max_buffered_size, \
+                         and takes the messages that it refuses behind others: this broker sends \
+                         fewer at a time now; raise those limits where many brokers publish to one \
+                         stream"
                     );
                 }
                 self.window.is_too_much();

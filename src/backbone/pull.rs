@@ -21,6 +21,11 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// What a message may have beside its payload and its headers.
 pub(super) const LARGER: usize = 8 << 10;
 
+/// What the subjects begin with on which messages of consumers are settled.
+const SETTLED_AT: &str = "$JS.ACK.";
+/// How many messages a request will not bring.
+const PENDING: &str = "Nats-Pending-Messages";
+
 /// What came.
 #[derive(Debug)]
 pub(super) enum Pulled {
@@ -44,7 +49,8 @@ pub(super) struct Pull {
     messages: Subscriber,
     /// The number of the last request.
     request: u64,
-    /// How many messages it may still bring; none where it is over.
+    /// How many messages it asked for, and may still bring; none where it is over.
+    asked: usize,
     left: usize,
     /// How many bytes of messages it may still bring, as the server counts them; `None` where that
     /// is not bounded.
@@ -70,6 +76,7 @@ impl Pull {
             inbox,
             messages,
             request: 0,
+            asked: 0,
             left: 0,
             left_bytes: None,
             is_bare: true,
@@ -91,11 +98,19 @@ impl Pull {
 
     /// Asks for so many messages, of so many bytes together; 0 bytes are any number.
     pub(super) async fn ask(&mut self, messages: usize, bytes: usize) {
+        // One that others have made may answer no request for more.
+        let config = &self.consumer.cached_info().config;
+        let bounded = |wanted: usize, most: i64| match usize::try_from(most) {
+            Ok(most) if most > 0 => wanted.min(most),
+            _ => wanted,
+        };
+        let (messages, bytes) =
+            (bounded(messages, config.max_batch), bounded(bytes, config.max_bytes));
         if std::mem::take(&mut self.is_refused) {
             sleep(PAUSE).await;
         }
         self.request += 1;
-        self.left = messages;
+        (self.asked, self.left) = (messages, messages);
         self.left_bytes = (bytes > 0).then_some(bytes);
         self.is_bare = true;
         self.heard = Instant::now();
@@ -149,7 +164,9 @@ impl Pull {
     fn take(&mut self, message: Message) -> Option<Pulled> {
         self.heard = Instant::now();
         let status = message.status.unwrap_or(StatusCode::OK);
-        if status == StatusCode::OK {
+        // What others have published may look as if the server said it.
+        let is_message = message.reply.as_ref().is_some_and(|reply| reply.starts_with(SETTLED_AT));
+        if status == StatusCode::OK || is_message {
             self.left = self.left.saturating_sub(1);
             self.left_bytes = self.left_bytes.map(|left| left.saturating_sub(message.length));
             if self.left_bytes == Some(0) {
@@ -167,18 +184,33 @@ impl Pull {
         if of != self.request {
             return None;
         }
-        self.left = 0;
-        self.is_refused = self.is_bare && status.as_u16() == 409;
         let words = message.description.as_deref().unwrap_or_default();
+        let words = words.to_ascii_lowercase();
+        let is_over_bytes = words.contains("maxbytes");
+        let mut is_bare = self.is_bare;
+        if status.as_u16() == 409 && (is_over_bytes || words.contains("batch completed")) {
+            // Those of a stream with replicas may come behind this, when all have agreed on them:
+            // it says how many will not.
+            let missing = pending_of(&message).unwrap_or(self.left);
+            is_bare = missing == self.asked;
+            self.left = self.left.saturating_sub(missing);
+            if self.left > 0 {
+                return None;
+            }
+        }
+        self.left = 0;
+        self.is_refused = is_bare && status.as_u16() == 409;
         tracing::trace!(%status, words, "a request is over");
         Some(match status.as_u16() {
             503 => Pulled::Lost,
-            409 if words.eq_ignore_ascii_case("consumer deleted") => Pulled::Gone,
+            409 if words == "consumer deleted" => Pulled::Gone,
             // Said of the next message too, behind others that had room.
-            409 if self.is_bare && words.to_ascii_lowercase().contains("maxbytes") => {
-                Pulled::TooLarge
-            }
+            409 if is_bare && is_over_bytes => Pulled::TooLarge,
             _ => Pulled::Over,
         })
     }
+}
+
+fn pending_of(status: &Message) -> Option<usize> {
+    status.headers.as_ref()?.get(PENDING)?.as_str().trim().parse().ok()
 }

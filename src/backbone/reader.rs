@@ -28,7 +28,7 @@ const MESSAGE: usize = 512;
 const IDLE: Duration = Duration::from_secs(120);
 const PAUSE: Duration = Duration::from_millis(250);
 /// So many failures, one after another, are worth a word to whoever reads the log: some seconds.
-const FAILURES: u32 = 20;
+const FAILURES: u32 = 8;
 /// How often a stream has less than was read before that is lost: a server that has just begun to
 /// lead may not know everything yet.
 const TIMES: u32 = 12;
@@ -68,7 +68,7 @@ pub(super) struct Reader {
     /// How often it could not be read, one after another.
     failures: u32,
     room: Arc<Semaphore>,
-    /// In which place it has begun: what is stored from then on, it gets.
+    /// In which place it has begun: what is stored from now on, it gets.
     begun: watch::Sender<u64>,
     warnings: Warnings,
 }
@@ -167,8 +167,10 @@ impl Reader {
         self.known = last;
         let consumer = self.consumer(place, policy).await?;
         let pending = consumer.cached_info().num_pending;
-        self.begun.send_replace(place.number);
-        self.failures = 0;
+        // Of last values, the server says anew what they are as long as none of them has come.
+        if pending == 0 || !is_of_last_values {
+            self.begun.send_replace(place.number);
+        }
         if pending == 0 {
             if let Some(read) = &mut self.read {
                 // What comes later is no last value: it is read from here on, all of it. That may
@@ -202,7 +204,7 @@ impl Reader {
                 pull.ask(count, bytes).await;
             }
             let mut next = Some(pull.next().await);
-            let (mut messages, mut taken, mut pending) = (Vec::new(), 0, None);
+            let (mut messages, mut taken, mut reached) = (Vec::new(), 0, None);
             while let Some(pulled) = next {
                 match pulled {
                     Pulled::Message(message) => {
@@ -210,26 +212,29 @@ impl Reader {
                         let arrival = arrival.ok_or("a message without a number")?;
                         delivered += 1;
                         if arrival.delivery != delivered {
-                            self.hand_over_to(messages, pending, taken, &mut left);
+                            self.hand_over_to(messages, reached, taken, &mut left);
                             return Err("messages were lost on the way".to_owned());
                         }
                         taken += arrival.bytes + MESSAGE;
-                        pending = Some((arrival.seq, arrival.pending));
-                        is_plain |= arrival.pending == 0 || arrival.seq > last;
+                        reached = Some((arrival.seq, arrival.pending));
+                        is_plain |= arrival.pending == 0 || delivered >= pending;
                         let is_new = self.read.as_ref().is_none_or(|read| arrival.seq > read.seq);
                         messages.extend(arrival.message.filter(|_| is_new));
                     }
-                    Pulled::Over => {}
+                    // Where the last values are no more, none comes.
+                    Pulled::Over => drop(self.begun.send_replace(place.number)),
                     Pulled::TooLarge => is_too_large = true,
                     Pulled::Gone | Pulled::Lost => {
-                        self.hand_over_to(messages, pending, taken, &mut left);
+                        self.hand_over_to(messages, reached, taken, &mut left);
                         return Err("the consumer is gone".to_owned());
                     }
                 }
                 let is_full = messages.len() >= MESSAGES || taken >= CHUNK;
                 next = if is_full { None } else { pull.ready() };
             }
-            self.hand_over_to(messages, pending, taken, &mut left);
+            self.hand_over_to(messages, reached, taken, &mut left);
+            self.begun.send_replace(place.number);
+            self.failures = 0;
         }
     }
 

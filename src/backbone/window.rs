@@ -15,9 +15,9 @@ use tokio::time::Instant;
 const MESSAGES: usize = 1_024;
 const BYTES: usize = 8 << 20;
 /// How many messages may be, at least, where the server has too much at once. Each time half as
-/// many are, and one more for so many that are stored.
+/// many are, and one more for so many that are answered for.
 const FEWEST: usize = 16;
-const STORED_FOR_ONE: u64 = 1_000;
+const ANSWERS_FOR_ONE: u64 = 1_000;
 /// How long an acknowledgement may take, before it is taken for lost.
 pub(super) const ACK_WAIT: Duration = Duration::from_secs(5);
 /// How long before the server forgets a message a repeat of it is not sent any more: a repeat is
@@ -48,8 +48,8 @@ pub(super) struct Window<T> {
     /// How many messages may be on their way at present, and whether the server had too many.
     most: usize,
     is_too_much: bool,
-    /// How many were stored since that was changed.
-    stored: u64,
+    /// How many were answered for since that was changed.
+    answered: u64,
     failed: bool,
 }
 
@@ -62,7 +62,7 @@ impl<T> Default for Window<T> {
             bytes: 0,
             most: MESSAGES,
             is_too_much: false,
-            stored: 0,
+            answered: 0,
             failed: false,
         }
     }
@@ -102,8 +102,8 @@ impl<T> Window<T> {
             self.on_their_way -= 1;
             self.bytes -= entry.bytes;
         }
-        self.stored += 1;
-        if self.stored.is_multiple_of(STORED_FOR_ONE) {
+        self.answered += 1;
+        if self.answered.is_multiple_of(ANSWERS_FOR_ONE) {
             self.most = MESSAGES.min(self.most + 1);
         }
         true
@@ -186,7 +186,7 @@ impl<T> Window<T> {
         }
         self.failed = false;
         if std::mem::take(&mut self.is_too_much) {
-            (self.most, self.stored) = (FEWEST.max(self.most / 2), 0);
+            (self.most, self.answered) = (FEWEST.max(self.most / 2), 0);
         }
         self.next = self.entries.keys().next().copied().unwrap_or(self.next).min(self.next);
         over
@@ -252,7 +252,7 @@ mod tests {
         }
         let mut on_their_way = sent(&mut window, now);
         assert_eq!(on_their_way.len(), FEWEST);
-        for _ in 0..STORED_FOR_ONE {
+        for _ in 0..ANSWERS_FOR_ONE {
             assert!(window.finish(on_their_way.remove(0)));
             on_their_way.extend(sent(&mut window, now));
         }

@@ -13,7 +13,9 @@ use super::definition::SharedTopics;
 use super::held::HeldMessages;
 use super::status::SharedStatus;
 use crate::broker::streams::{Announcer, Answer, Condition, Request, StreamState, What};
-use crate::broker::sync::{Instant, Receiver, Sender, SpinWait};
+#[cfg(not(shuttle))]
+use crate::broker::sync::SpinWait;
+use crate::broker::sync::{Instant, Receiver, Sender};
 use crate::codec::{Account, Document, Workspace};
 use crate::protocol::{ErrorCode, Limits, Refusal, Topic};
 use arriving::Complaints;
@@ -67,6 +69,7 @@ pub(super) struct SharedThread {
     workspace: Workspace,
     scratch: Document,
     requests: Receiver<Request>,
+    #[cfg(not(shuttle))]
     wait: SpinWait,
     /// Another end of the same, for those who answer later.
     own: Sender<Request>,
@@ -126,6 +129,7 @@ impl SharedThread {
             workspace: new.workspace,
             scratch: Document::new(),
             requests,
+            #[cfg(not(shuttle))]
             wait: SpinWait::default(),
             own,
             said: new.said,
@@ -217,11 +221,10 @@ impl SharedThread {
     /// Takes more of what there is, before it is looked what follows from it.
     fn take_what_is_there(&mut self) {
         for _ in 0..TOGETHER {
-            if let Ok(said) = self.said.try_recv() {
-                self.hear(said);
-            } else if let Ok(request) = self.requests.try_recv() {
-                self.take(request);
-            } else {
+            // By turns: a flood of the one must not hold up the other.
+            let said = self.said.try_recv().map(|said| self.hear(said));
+            let request = self.requests.try_recv().map(|request| self.take(request));
+            if said.is_err() && request.is_err() {
                 return;
             }
         }
@@ -356,7 +359,7 @@ impl SharedThread {
         if self.is_connected {
             self.reason = format!(
                 "it confirms nothing for {:?}, though there is a connection; too few of its \
-                 servers may run",
+                 servers may run, or it cannot be read, which the log of this broker then says",
                 self.patience
             );
         }
