@@ -1,4 +1,7 @@
-//! The durable consumers of a stream: made, found, compared, removed, told of.
+//! The consumers of a stream: durable ones made, found, compared, removed, told of; and those of one
+//! that follows.
+
+use std::time::Duration;
 
 use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::consumer::{
@@ -12,11 +15,13 @@ use tokio::time::timeout;
 use super::options::PATIENCE;
 use super::place::{Place, words};
 use super::subject;
-use crate::broker::{JoinShared, SharedConsumer, SharedReport};
-use crate::protocol::Start;
+use crate::broker::{JoinShared, JoinedShared, SharedConsumer, SharedReport};
+use crate::protocol::{Start, TopicFilter};
 
 /// Requests of members that may wait at a consumer.
 const WAITING: i64 = 8_192;
+/// A consumer of one that follows, which nobody asks, is forgotten by the server after so long.
+const IDLE: Duration = Duration::from_secs(120);
 
 /// Why there is no consumer.
 #[derive(Debug)]
@@ -33,32 +38,65 @@ impl NoConsumer {
     }
 }
 
-/// The durable consumer that a member wants, made where it is not there; `start` is where it then
-/// begins. A second value says how many messages it has still to deliver.
+/// The durable consumer of a name that a member wants, made where it is not there; `start` is where
+/// it then begins. A second value says where it is.
 pub(super) async fn join(
     place: &Place,
+    name: &str,
     wanted: &JoinShared,
     start: Start,
-) -> Result<(PullConsumer, u64), NoConsumer> {
+) -> Result<(PullConsumer, JoinedShared), NoConsumer> {
     let stream = stream(place).await.map_err(NoConsumer::NotNow)?;
-    let name = subject::of_name(&wanted.consumer);
+    let named = subject::of_name(name);
     let subjects = subject::of_filter(&wanted.filter);
-    match stream.consumer_info(&name).await {
+    match stream.consumer_info(&named).await {
         Ok(info) => {
-            compare(wanted, &info.config, &subjects).map_err(NoConsumer::Never)?;
+            compare(name, wanted, &info.config, &subjects).map_err(NoConsumer::Never)?;
             if info.config.ack_wait == wanted.ack_wait {
                 return found(place, info);
             }
             // All else stays as it is.
             let config = consumer::Config { ack_wait: wanted.ack_wait, ..info.config };
-            made(place, &stream, wanted, config).await
+            made(place, &stream, name, config).await
         }
         Err(error) if error.kind() == ConsumerInfoErrorKind::NotFound => {
-            let config = config(wanted, &name, subjects, start);
-            made(place, &stream, wanted, config).await
+            let config = config(wanted, &named, policy(start));
+            made(place, &stream, name, config).await
         }
         Err(error) => Err(NoConsumer::not_now(&error)),
     }
+}
+
+/// A consumer for one that follows, which says by itself what it has read. It is forgotten when
+/// nobody asks it. A second value says where it begins.
+pub(super) async fn follow(
+    place: &Place,
+    name: &str,
+    filter: &TopicFilter,
+    policy: DeliverPolicy,
+) -> Result<(PullConsumer, JoinedShared), NoConsumer> {
+    let stream = stream(place).await.map_err(NoConsumer::NotNow)?;
+    let config = with_subjects(
+        consumer::Config {
+            name: Some(name.to_owned()),
+            description: Some("what a client of a babelmq broker follows".to_owned()),
+            deliver_policy: policy,
+            ack_policy: AckPolicy::None,
+            inactive_threshold: IDLE,
+            memory_storage: true,
+            num_replicas: 1,
+            ..consumer::Config::default()
+        },
+        filter,
+    );
+    made(place, &stream, name, config).await
+}
+
+/// Forgets the consumer of one that follows, if that is done at once: otherwise the server does,
+/// later.
+pub(super) async fn forget(place: &Place, name: &str) {
+    let forgotten = place.jetstream.delete_consumer_from_stream(name, &place.stream);
+    let _ = timeout(PATIENCE, forgotten).await;
 }
 
 /// Whether the consumer of a member is still there.
@@ -131,9 +169,9 @@ async fn stream(place: &Place) -> Result<Stream<()>, String> {
 async fn made(
     place: &Place,
     stream: &Stream<()>,
-    wanted: &JoinShared,
+    name: &str,
     config: consumer::Config,
-) -> Result<(PullConsumer, u64), NoConsumer> {
+) -> Result<(PullConsumer, JoinedShared), NoConsumer> {
     let config = pull::Config::try_from_consumer_config(config);
     let config = config.map_err(|error| NoConsumer::Never(error.to_string()))?;
     match stream.create_consumer(config).await {
@@ -142,8 +180,8 @@ async fn made(
             // Its own words: they name the limit, or what does not go together.
             ConsumerErrorKind::JetStream(error) if (400..500).contains(&error.code()) => {
                 NoConsumer::Never(format!(
-                    "NATS refuses the consumer {} of the stream {}: {error}",
-                    wanted.consumer, place.stream
+                    "NATS refuses the consumer {name} of the stream {}: {error}",
+                    place.stream
                 ))
             }
             _ => NoConsumer::not_now(&error),
@@ -151,20 +189,21 @@ async fn made(
     }
 }
 
-fn found(place: &Place, info: consumer::Info) -> Result<(PullConsumer, u64), NoConsumer> {
-    let pending = info.num_pending;
+fn found(place: &Place, info: consumer::Info) -> Result<(PullConsumer, JoinedShared), NoConsumer> {
+    let next = info.delivered.stream_sequence + 1;
+    let at = JoinedShared { pending: info.num_pending, next };
     let config = pull::Config::try_from_consumer_config(info.config.clone());
     let config = config.map_err(|error| NoConsumer::Never(error.to_string()))?;
-    Ok((PullConsumer::new(config, info, place.jetstream.clone()), pending))
+    Ok((PullConsumer::new(config, info, place.jetstream.clone()), at))
 }
 
 /// Whether a consumer that is there is what a member wants.
 fn compare(
+    name: &str,
     wanted: &JoinShared,
     has: &consumer::Config,
     wanted_subjects: &[String],
 ) -> Result<(), String> {
-    let name = &wanted.consumer;
     let subjects = subjects(has);
     if !subject::same(&subjects, wanted_subjects) {
         let of = match subject::to_filter(&subjects) {
@@ -199,16 +238,11 @@ fn subjects(config: &consumer::Config) -> Vec<String> {
     }
 }
 
-fn config(
-    wanted: &JoinShared,
-    name: &str,
-    mut subjects: Vec<String>,
-    start: Start,
-) -> consumer::Config {
-    let mut config = consumer::Config {
+fn config(wanted: &JoinShared, name: &str, deliver_policy: DeliverPolicy) -> consumer::Config {
+    let config = consumer::Config {
         durable_name: Some(name.to_owned()),
         name: Some(name.to_owned()),
-        deliver_policy: policy(start),
+        deliver_policy,
         ack_policy: AckPolicy::Explicit,
         ack_wait: wanted.ack_wait,
         max_deliver: -1,
@@ -217,6 +251,11 @@ fn config(
         max_waiting: WAITING,
         ..consumer::Config::default()
     };
+    with_subjects(config, &wanted.filter)
+}
+
+fn with_subjects(mut config: consumer::Config, filter: &TopicFilter) -> consumer::Config {
+    let mut subjects = subject::of_filter(filter);
     match subjects.len() {
         1 => config.filter_subject = subjects.remove(0),
         _ => config.filter_subjects = subjects,
@@ -224,7 +263,7 @@ fn config(
     config
 }
 
-fn policy(start: Start) -> DeliverPolicy {
+pub(super) fn policy(start: Start) -> DeliverPolicy {
     match start {
         Start::New => DeliverPolicy::New,
         Start::All => DeliverPolicy::All,

@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::consumers;
+use super::follower::Follower;
 use super::link::Link;
 use super::member::{Member, ToMember};
 use super::ops::Ops;
@@ -90,10 +91,10 @@ pub(super) async fn run(opening: Opening, link: watch::Receiver<Link>) {
     }
 }
 
-/// The way to a member of a consumer.
+/// The way to a member of a consumer, or to one that follows.
 #[derive(Clone)]
 struct Way {
-    consumer: Arc<str>,
+    consumer: Option<Arc<str>>,
     tell: mpsc::UnboundedSender<ToMember>,
 }
 
@@ -126,7 +127,13 @@ impl Desk {
                 self.members.insert(wanted.member, Way { consumer, tell });
                 let way = (self.at.clone(), self.doubts.clone(), self.said.clone());
                 let heard = (mail, self.ops.clone());
-                tasks.spawn(Member::new(*wanted, way, heard, self.turn.clone()).run());
+                match wanted.consumer.clone() {
+                    None => tasks.spawn(Follower::new(*wanted, way, heard.0).run()),
+                    Some(name) => {
+                        let turn = self.turn.clone();
+                        tasks.spawn(Member::new(*wanted, name, way, heard, turn).run())
+                    }
+                };
             }
             ToBackbone::Leave { member } => {
                 if let Some(way) = self.members.remove(&member) {
@@ -137,14 +144,17 @@ impl Desk {
                 self.ops.begin(op);
                 let way = self.members.get(&member);
                 let told = way.map(|way| way.tell.send(ToMember::Settle { seq, how, op }));
-                if !matches!(told, Some(Ok(()))) {
-                    // Its messages went to others when it left.
+                let follows = way.is_some_and(|way| way.consumer.is_none());
+                if follows || !matches!(told, Some(Ok(()))) {
+                    // Its messages went to others when it left; of one that follows no server has
+                    // to know it.
                     self.ops.finish([op]);
                 }
             }
             ToBackbone::Remove { consumer, op } => {
                 let (at, said, turn) = (self.at.clone(), self.said.clone(), self.turn.clone());
-                let of = self.members.values().filter(|way| way.consumer == consumer);
+                let of =
+                    self.members.values().filter(|way| way.consumer.as_ref() == Some(&consumer));
                 let members: Vec<Way> = of.cloned().collect();
                 tasks.spawn(async move {
                     let _turn = turn.lock().await;

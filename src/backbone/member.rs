@@ -23,9 +23,8 @@ use crate::broker::sync::Sender;
 use crate::broker::{FromBackbone, HowSettled, Incoming, JoinShared};
 use crate::protocol::Start;
 
-/// What is asked for at once, and what a member may have, whatever its window is.
+/// What is asked for at once, whatever the window is.
 const MESSAGES: usize = 512;
-const BYTES: usize = 16 << 20;
 /// How often the server is told by a member that leaves. While it is one, it does not give up: what
 /// is not confirmed to it is not confirmed to its client.
 const ATTEMPTS: u32 = 4;
@@ -62,6 +61,8 @@ enum End {
 /// A member.
 pub(super) struct Member {
     wanted: JoinShared,
+    /// Its consumer's name.
+    consumer: Arc<str>,
     at: At,
     doubts: Arc<Notify>,
     said: Sender<FromBackbone>,
@@ -81,15 +82,17 @@ pub(super) struct Member {
 }
 
 impl Member {
-    /// A member that wants to be one.
+    /// A member that wants to be one of the consumer of this name.
     pub(super) fn new(
         wanted: JoinShared,
+        consumer: Arc<str>,
         (at, doubts, said): (At, Arc<Notify>, Sender<FromBackbone>),
         (mail, ops): (mpsc::UnboundedReceiver<ToMember>, Ops),
         turn: Arc<tokio::sync::Mutex<()>>,
     ) -> Member {
         Member {
             wanted,
+            consumer,
             at,
             doubts,
             said,
@@ -261,7 +264,7 @@ impl Member {
         let _turn = turn.lock().await;
         let is_anew = self.joined.as_ref().is_some_and(|joined| *joined != place.created);
         if self.joined.is_some() && !is_anew {
-            match consumers::is_there(place, &self.wanted.consumer).await {
+            match consumers::is_there(place, &self.consumer).await {
                 Ok(true) => {}
                 Ok(false) => return Err(self.gone(place).await),
                 Err(_) => return Err(End::Lost),
@@ -277,18 +280,19 @@ impl Member {
             self.had = Had::default();
             self.forget_words();
         }
-        let (consumer, pending) = match consumers::join(place, &self.wanted, start).await {
+        let joined = consumers::join(place, &self.consumer, &self.wanted, start).await;
+        let (consumer, at) = match joined {
             Ok(found) => found,
             Err(NoConsumer::Never(reason)) => return Err(End::Never(reason)),
             Err(NoConsumer::NotNow(reason)) => {
-                tracing::debug!(consumer = %self.wanted.consumer, reason, "it is joined later");
+                tracing::debug!(consumer = %self.consumer, reason, "it is joined later");
                 return Err(End::Lost);
             }
         };
         let pull = Pull::new(place, consumer).await.map_err(|_| End::Lost)?;
         if self.joined.replace(place.created.clone()).is_none() {
             let member = self.wanted.member;
-            let _ = self.said.send(FromBackbone::Joined { member, joined: Ok(pending) });
+            let _ = self.said.send(FromBackbone::Joined { member, joined: Ok(at) });
         }
         Ok(pull)
     }
@@ -302,7 +306,7 @@ impl Member {
     }
 
     fn forgotten(&self) -> End {
-        End::Never(format!("the consumer {} was forgotten", self.wanted.consumer))
+        End::Never(format!("the consumer {} was forgotten", self.consumer))
     }
 
     /// Asks for as many messages as there is room for.
@@ -314,7 +318,7 @@ impl Member {
         self.had.expire(now);
         let window = usize::try_from(self.wanted.window).unwrap_or(usize::MAX);
         let room = window.saturating_sub(self.had.len()).min(MESSAGES);
-        let left = BYTES.saturating_sub(self.had.bytes());
+        let left = self.wanted.bytes.saturating_sub(self.had.bytes());
         if room == 0 || left == 0 {
             return;
         }
@@ -370,7 +374,7 @@ impl Member {
         let now = Instant::now();
         while let Some(DueWord { number, reply, word, attempts }) = self.words.next(now, PATIENCE) {
             if self.leaves && attempts >= ATTEMPTS {
-                let consumer = &self.wanted.consumer;
+                let consumer = &self.consumer;
                 tracing::debug!(%consumer, "NATS does not confirm what it knows");
                 self.ops.finish(self.words.finish(number));
                 continue;

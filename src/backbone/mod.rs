@@ -4,12 +4,14 @@
 //! [`Jetstream`] is a [`Backbone`](crate::broker::Backbone). Everything in here runs on its one
 //! [`thread`]: the [`link`] keeps a connection; for each set of topics a [`line`] has a
 //! [`place`], which is a stream on that connection, a [`publisher`], a [`reader`], and
-//! the [`member`]s of durable consumers, each of which begins anew with every place.
+//! the [`member`]s of durable consumers and [`follower`]s, each of which begins anew with every
+//! place.
 
 mod arrival;
 #[cfg_attr(not(feature = "cli"), allow(dead_code, reason = "the command asks for it"))]
 mod check;
 mod consumers;
+mod follower;
 mod had;
 mod headers;
 mod jetstream;

@@ -50,9 +50,10 @@ pub use persist::{
 pub use retained::{StoreLimits, Stored, Subtree};
 pub use rights::Rights;
 pub use shared::{
-    Arrived, Backbone, BackboneLine, FromBackbone, HowSettled, Incoming, JoinShared, NoBackbone,
-    Outgoing, Position, Room, Shared, SharedConsumer, SharedContent, SharedMessage, SharedNumbers,
-    SharedPayload, SharedPlan, SharedReport, SharedTopics, ToBackbone,
+    Arrived, BESIDE_FOLLOWED, Backbone, BackboneLine, FromBackbone, HowSettled, Incoming,
+    JoinShared, JoinedShared, NoBackbone, Outgoing, Position, Room, Shared, SharedConsumer,
+    SharedContent, SharedMessage, SharedNumbers, SharedPayload, SharedPlan, SharedReport,
+    SharedTopics, ToBackbone,
 };
 pub use stats::{
     CONSUMERS_TOLD, ConsumerNumbers, Counters, Durations, Histogram, METRICS, Metric, MetricKind,

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use babelmq::broker::{
-    Arrived, Backbone, BackboneLine, FromBackbone, HowSettled, Incoming, JoinShared, Outgoing,
-    Room, SharedConsumer, SharedMessage, SharedPlan, SharedReport, StoreError, ToBackbone,
+    Arrived, BESIDE_FOLLOWED, Backbone, BackboneLine, FromBackbone, HowSettled, Incoming,
+    JoinShared, JoinedShared, Outgoing, Room, SharedConsumer, SharedContent, SharedMessage,
+    SharedPlan, SharedReport, StoreError, ToBackbone,
 };
 use babelmq::{Start, Topic, TopicFilter};
 use crossbeam_channel::Sender;
@@ -22,6 +23,7 @@ struct State {
     ids: HashSet<Box<str>>,
     lines: Vec<LineState>,
     consumers: BTreeMap<String, Consumer>,
+    followers: Vec<Follower>,
     is_down: bool,
     /// Whether what is published is kept and not confirmed.
     is_mute: bool,
@@ -37,6 +39,7 @@ impl Default for State {
             ids: HashSet::new(),
             lines: Vec::new(),
             consumers: BTreeMap::new(),
+            followers: Vec::new(),
             is_down: false,
             is_mute: false,
             max_payload: 1 << 20,
@@ -71,6 +74,17 @@ struct Member {
     id: u64,
     window: usize,
     has: HashMap<u64, u32>,
+}
+
+/// One that follows.
+#[derive(Debug)]
+struct Follower {
+    line: usize,
+    wanted: JoinShared,
+    next: u64,
+    /// What `start: last` has chosen, ascending.
+    chosen: VecDeque<u64>,
+    has: HashMap<u64, usize>,
 }
 
 impl LocalBackbone {
@@ -118,6 +132,17 @@ impl LocalBackbone {
         state.epoch = "second".into();
         state.messages.clear();
         state.lines.iter_mut().for_each(|line| line.told = 0);
+        for follower in &mut state.followers {
+            follower.next = 1;
+            follower.chosen.clear();
+        }
+    }
+
+    /// How many follow, and bytes of what they have and have not settled.
+    pub fn followers(&self) -> (usize, usize) {
+        let state = self.state();
+        let bytes = state.followers.iter().flat_map(|it| it.has.values()).sum();
+        (state.followers.len(), bytes)
     }
 
     /// Tells all brokers once more of everything, as one that has lost its place may.
@@ -180,6 +205,7 @@ impl State {
             }
             ToBackbone::Join(join) => self.join(line, *join),
             ToBackbone::Leave { member } => {
+                self.followers.retain(|it| (it.line, it.wanted.member) != (line, member));
                 for consumer in self.consumers.values_mut() {
                     for gone in
                         consumer.members.extract_if(.., |it| (it.line, it.id) == (line, member))
@@ -189,6 +215,10 @@ impl State {
                 }
             }
             ToBackbone::Settle { member, seq, how, op } => {
+                let is_it = |it: &&mut Follower| (it.line, it.wanted.member) == (line, member);
+                if let Some(follower) = self.followers.iter_mut().find(is_it) {
+                    follower.has.remove(&seq);
+                }
                 for consumer in self.consumers.values_mut() {
                     let Some(member) =
                         consumer.members.iter_mut().find(|it| (it.line, it.id) == (line, member))
@@ -219,7 +249,11 @@ impl State {
     }
 
     fn join(&mut self, line: usize, join: JoinShared) {
+        if join.consumer.is_none() {
+            return self.follow(line, join);
+        }
         let JoinShared { member, consumer, filter, start, window, .. } = join;
+        let consumer = consumer.unwrap();
         let next = match start {
             Start::All => 1,
             Start::Seq(seq) => seq,
@@ -241,8 +275,35 @@ impl State {
         }
         let has = HashMap::new();
         entry.members.push(Member { line, id: member, window: window as usize, has });
-        let pending = self.messages.len() as u64 + 1 - entry.next;
-        let _ = said.send(FromBackbone::Joined { member, joined: Ok(pending) });
+        let (pending, next) = (self.messages.len() as u64 + 1 - entry.next, entry.next);
+        let joined = Ok(JoinedShared { pending, next });
+        let _ = said.send(FromBackbone::Joined { member, joined });
+    }
+
+    fn follow(&mut self, line: usize, wanted: JoinShared) {
+        let end = self.messages.len() as u64 + 1;
+        let matching =
+            || self.messages.iter().filter(|it| wanted.filter.matches(&it.message.topic));
+        let mut chosen = VecDeque::new();
+        let next = match wanted.start {
+            Start::New => end,
+            Start::All => 1,
+            Start::Seq(seq) => seq.clamp(1, end),
+            Start::Time(time) => matching().find(|it| it.time >= time).map_or(end, |it| it.seq),
+            Start::Last => {
+                let last: BTreeMap<_, _> =
+                    matching().map(|it| (it.message.topic.clone(), it.seq)).collect();
+                chosen.extend(last.into_values());
+                chosen.make_contiguous().sort_unstable();
+                end
+            }
+        };
+        let pending = chosen.len() + matching().filter(|it| it.seq >= next).count();
+        let joined =
+            JoinedShared { pending: pending as u64, next: chosen.front().copied().unwrap_or(next) };
+        let (member, joined) = (wanted.member, Ok(joined));
+        let _ = self.lines[line].said.send(FromBackbone::Joined { member, joined });
+        self.followers.push(Follower { line, wanted, next, chosen, has: HashMap::new() });
     }
 
     fn report(&self) -> SharedReport {
@@ -287,6 +348,32 @@ impl State {
         }
         for consumer in self.consumers.values_mut() {
             consumer.deliver(&self.messages, &self.lines);
+        }
+        for follower in &mut self.followers {
+            follower.deliver(&self.messages, &self.lines);
+        }
+    }
+}
+
+impl Follower {
+    fn deliver(&mut self, messages: &[Incoming], lines: &[LineState]) {
+        let JoinShared { member, bytes, filter, .. } = &self.wanted;
+        while self.has.values().sum::<usize>() < *bytes {
+            let matches = |it: &&Incoming| it.seq >= self.next && filter.matches(&it.message.topic);
+            let chosen = self.chosen.pop_front().map(|seq| &messages[seq as usize - 1]);
+            let live = || messages.iter().skip(self.next as usize - 1).find(matches);
+            let Some(found) = chosen.or_else(live) else { return };
+            if chosen.is_none() {
+                self.next = found.seq + 1;
+            }
+            let payload = match &found.message.content {
+                SharedContent::Payload(payload) => payload.bytes.len(),
+                SharedContent::Cleared => 0,
+            };
+            self.has.insert(found.seq, payload + BESIDE_FOLLOWED);
+            let messages = vec![(1, found.clone())];
+            let delivered = FromBackbone::Delivered { member: *member, messages };
+            let _ = lines[self.line].said.send(delivered);
         }
     }
 }
@@ -382,6 +469,7 @@ impl Drop for Line {
     fn drop(&mut self) {
         let mut state = self.backbone.state();
         state.lines[self.line].is_open = false;
+        state.followers.retain(|it| it.line != self.line);
         for consumer in state.consumers.values_mut() {
             for gone in consumer.members.extract_if(.., |member| member.line == self.line) {
                 consumer.again.extend(gone.has);

@@ -136,7 +136,7 @@ fn a_consumer_is_one_filters_and_can_be_forgotten() {
     let filter = TopicFilter::parse("orders/eu").unwrap().below(false);
     let refused = line.join_as(JoinShared { filter, ..wanted(2) }).unwrap_err();
     assert!(refused.contains("billing is there already, with the filter orders and"), "{refused}");
-    let odd = JoinShared { consumer: "a.b".into(), start: Start::New, ..wanted(3) };
+    let odd = JoinShared { consumer: Some("a.b".into()), start: Start::New, ..wanted(3) };
     plain.publish("orders.1", &[], "a");
     assert_eq!(line.join_as(odd), Ok(0));
     let names: Vec<_> =
@@ -167,7 +167,7 @@ fn a_consumer_begins_where_it_is_wanted() {
     let time = line.arrived(2).0[1].time;
     let starts = [Start::All, Start::Last, Start::New, Start::Seq(2), Start::Time(time + 60_000)];
     for (member, (start, expected)) in (1..).zip(starts.into_iter().zip([3, 2, 0, 2, 0])) {
-        let consumer = format!("c{member}").as_str().into();
+        let consumer = Some(format!("c{member}").as_str().into());
         let joined = line.join_as(JoinShared { consumer, start, ..wanted(member) });
         assert_eq!(joined, Ok(expected), "{start:?}");
     }

@@ -12,9 +12,9 @@ use super::PATIENCE;
 use super::nats::NatsServer;
 use crate::broker::sync::{Receiver, unbounded};
 use crate::broker::{
-    Arrived, Backbone, BackboneLine, FromBackbone, HowSettled, Incoming, JoinShared, Outgoing,
-    Position, SharedContent, SharedMessage, SharedPayload, SharedPlan, SharedReport, SharedTopics,
-    ToBackbone,
+    Arrived, Backbone, BackboneLine, FromBackbone, HowSettled, Incoming, JoinShared, JoinedShared,
+    Outgoing, Position, SharedContent, SharedMessage, SharedPayload, SharedPlan, SharedReport,
+    SharedTopics, ToBackbone,
 };
 use crate::codec::Encoding;
 use crate::protocol::{Format, Start, Topic, TopicFilter};
@@ -215,6 +215,10 @@ impl Line {
     }
 
     pub(super) fn joined(&mut self, of: u64) -> Result<u64, String> {
+        self.begun(of).map(|at| at.pending)
+    }
+
+    pub(super) fn begun(&mut self, of: u64) -> Result<JoinedShared, String> {
         self.wait("Joined", |said| match said {
             FromBackbone::Joined { member, joined } if *member == of => Some(joined.clone()),
             _ => None,
@@ -273,10 +277,11 @@ fn delivered(said: &FromBackbone, of: u64) -> Option<(u64, u32, String)> {
 pub(super) fn wanted(member: u64) -> JoinShared {
     JoinShared {
         member,
-        consumer: "billing".into(),
+        consumer: Some("billing".into()),
         filter: TopicFilter::parse("orders/#").unwrap(),
         start: Start::All,
         window: 100,
+        bytes: 16 << 20,
         // Longer than anything is waited for.
         ack_wait: 10 * PATIENCE,
     }
@@ -347,6 +352,24 @@ impl Line {
         let at = self.waiting.iter().position(|said| delivered(said, of).is_some())?;
         let (seq, attempt, _) = delivered(&self.waiting.remove(at)?, of)?;
         Some((seq, attempt))
+    }
+
+    /// What comes for a member until nothing comes for a moment.
+    pub(super) fn delivered_at_once(&mut self, of: u64) -> Vec<(u64, u32)> {
+        let (seq, attempt, _) = self.delivered(of);
+        let mut all = vec![(seq, attempt)];
+        let moment = Duration::from_millis(100);
+        while let Ok(said) = self.heard.recv_timeout(moment) {
+            self.waiting.extend(each(said));
+        }
+        self.waiting.retain(|said| match delivered(said, of) {
+            Some((seq, attempt, _)) => {
+                all.push((seq, attempt));
+                false
+            }
+            None => true,
+        });
+        all
     }
 
     /// The next message of whichever member.

@@ -4,6 +4,7 @@ mod credentials;
 mod delivered;
 mod fixture;
 mod flow;
+mod followed;
 #[allow(dead_code, unreachable_pub, reason = "the tests from outside use all of it")]
 #[path = "../../../tests/support/nats.rs"]
 mod nats;

@@ -138,8 +138,9 @@ pub enum ToBackbone {
     /// the two, and is stored once, however often it is tried.
     Publish(Vec<Outgoing>),
     /// A client of this broker wants to be a member of a durable consumer, whose messages it shares
-    /// with members at any broker. Answered by [`Joined`](FromBackbone::Joined). It stays a member
-    /// through outages, until it leaves.
+    /// with members at any broker; or to follow the stream, which gives it each message of its
+    /// filter once, in the order of the stream. Answered by [`Joined`](FromBackbone::Joined). It
+    /// stays a member, or goes on where it was, through outages, until it leaves.
     Join(Box<JoinShared>),
     /// It is none any more; what it has and has not settled goes to others. One that is none, or
     /// waits to be one, is none from then on.
@@ -149,7 +150,9 @@ pub enum ToBackbone {
     },
     /// What a member says of a message that it was given. It is answered by
     /// [`Settled`](FromBackbone::Settled) once all with lesser numbers are, also where the member
-    /// is none any more, or its consumer is not there: then there is nothing to be known.
+    /// is none any more, or its consumer is not there: then there is nothing to be known. One that
+    /// follows is done with a message, which gives its room back, and the answer waits for no
+    /// server.
     Settle {
         /// The member.
         member: u64,
@@ -175,21 +178,38 @@ pub enum ToBackbone {
     },
 }
 
-/// A member of a durable consumer, as it is wanted.
+/// Bytes that a message counts for beside those that come with it, where one that follows is given
+/// as many as it has room for.
+pub const BESIDE_FOLLOWED: usize = 512;
+
+/// A member of a durable consumer, or one that follows the stream, as it is wanted.
 #[derive(Clone, Debug)]
 pub struct JoinShared {
     /// Its number, of this line.
     pub member: u64,
-    /// The consumer's name.
-    pub consumer: Arc<str>,
+    /// The consumer's name; `None` follows.
+    pub consumer: Option<Arc<str>>,
     /// What it consumes.
     pub filter: TopicFilter,
-    /// Where a consumer begins that is not there yet.
+    /// Where a consumer begins that is not there yet, or one that follows.
     pub start: Start,
     /// How many messages this member may have and not have settled.
     pub window: u32,
-    /// How long a message may be unsettled before it goes to another member.
+    /// Bytes of messages that it may have and not have settled, beside one more. With one that
+    /// follows, each counts for [`BESIDE_FOLLOWED`] more.
+    pub bytes: usize,
+    /// How long a message may be unsettled before it goes to another member; for one that follows
+    /// it means nothing.
     pub ack_wait: Duration,
+}
+
+/// Where a member of a durable consumer begins, or one that follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JoinedShared {
+    /// Messages that there are still to get.
+    pub pending: u64,
+    /// The number of the first, or of the next message of the stream where there is none.
+    pub next: u64,
 }
 
 /// What a member says of a message.
@@ -238,8 +258,8 @@ pub enum FromBackbone {
     Joined {
         /// The member.
         member: u64,
-        /// Messages that the consumer has still to get, or why it cannot be joined.
-        joined: Result<u64, String>,
+        /// Where it begins, or why it cannot be one.
+        joined: Result<JoinedShared, String>,
     },
     /// Messages for a member.
     Delivered {

@@ -21,7 +21,8 @@ pub(super) struct Held {
     pub(super) topic: Topic,
     pub(super) id: Option<Box<str>>,
     pub(super) payload: Payload,
-    pub(super) _claim: Claim,
+    /// Memory for it; of nothing where those that follow have claimed theirs.
+    pub(super) claim: Mutex<Claim>,
 }
 
 /// All of one stream.
@@ -40,9 +41,23 @@ impl HeldMessages {
     /// Takes in a message for one more member.
     pub(super) fn hold(&self, held: Held) {
         match self.messages.lock().entry(held.seq) {
-            Entry::Occupied(mut before) => before.get_mut().1 += 1,
+            Entry::Occupied(mut before) => {
+                let (before, members) = before.get_mut();
+                *members += 1;
+                let mut claim = before.claim.lock();
+                if claim.bytes() == 0 {
+                    *claim = std::mem::take(&mut *held.claim.lock());
+                }
+            }
             Entry::Vacant(place) => drop(place.insert((Arc::new(held), 1))),
         }
+    }
+
+    /// Holds a message for one more member, if it is there.
+    pub(super) fn hold_again(&self, seq: u64) -> bool {
+        let mut messages = self.messages.lock();
+        let held = messages.get_mut(&seq);
+        held.map(|(_, members)| *members += 1).is_some()
     }
 
     /// Lets go of a message for one member.

@@ -19,9 +19,9 @@ mod thread;
 
 pub(in crate::broker) use arrival::{Arrival, ArrivalStep};
 pub use backbone::{
-    Arrived, Backbone, BackboneLine, FromBackbone, HowSettled, Incoming, JoinShared, NoBackbone,
-    Outgoing, Position, Room, SharedConsumer, SharedContent, SharedMessage, SharedPayload,
-    SharedPlan, SharedReport, ToBackbone,
+    Arrived, BESIDE_FOLLOWED, Backbone, BackboneLine, FromBackbone, HowSettled, Incoming,
+    JoinShared, JoinedShared, NoBackbone, Outgoing, Position, Room, SharedConsumer, SharedContent,
+    SharedMessage, SharedPayload, SharedPlan, SharedReport, ToBackbone,
 };
 pub(in crate::broker) use content::{BESIDE, CLEARED};
 pub use definition::SharedTopics;

@@ -1,6 +1,7 @@
 //! The thread between the dispatcher and the backbone, one for each stream of shared topics.
 
 mod arriving;
+mod following;
 mod gathered;
 mod members;
 mod publishing;
@@ -255,7 +256,7 @@ impl SharedThread {
             What::Append(append) => self.publish(op, append),
             What::Clear { topic } => self.clear(op, topic),
             What::Join(join) => self.join(*join),
-            What::Follow { feed, answer, .. } => self.follow(&feed, &answer),
+            What::Follow { feed, start, answer, .. } => self.follow(feed, start, answer),
             What::Leave { member, .. } => self.leave(member),
             What::Settle { member, what } => self.settle(op, member, what),
             What::Acked { feed } => self.acked(op, &feed),
@@ -299,6 +300,7 @@ impl SharedThread {
 
     fn connected(&mut self, max_payload: usize) {
         self.of_status(|status| status.connected(max_payload));
+        self.claim_for_followers();
         if !self.is_connected {
             tracing::info!(
                 stream = %self.state.name(), filter = %self.topics.filter, max_payload,

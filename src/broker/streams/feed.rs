@@ -90,6 +90,8 @@ struct Dues {
     /// What the client may see of one that follows, where that is not all.
     limit: Option<Grant>,
     place: Option<Box<Place>>,
+    /// What its writer reads at the moment.
+    taken: Option<Due>,
 }
 
 /// Where a writer reads a feed, and what it writes around each message.
@@ -149,6 +151,7 @@ impl Feed {
                 chosen: VecDeque::new(),
                 limit,
                 place: None,
+                taken: None,
             }),
         }
     }
@@ -190,7 +193,7 @@ impl Feed {
     }
 
     /// Whether the client may see only a part.
-    pub(super) fn is_limited(&self) -> bool {
+    pub(in crate::broker) fn is_limited(&self) -> bool {
         self.due.lock().limit.is_some()
     }
 
@@ -204,6 +207,16 @@ impl Feed {
     /// Adds messages that the client is due.
     pub(in crate::broker) fn add(&self, dues: impl IntoIterator<Item = Due>) {
         self.due.lock().waiting.extend(dues);
+    }
+
+    /// Takes a message back that the client is due: there is another one of this number. What was
+    /// said of it means nothing any more.
+    pub(in crate::broker) fn forget(&self, seq: u64) {
+        let mut due = self.due.lock();
+        due.waiting.retain(|one| one.from != seq);
+        due.taken.take_if(|taken| taken.from == seq);
+        drop(due);
+        self.acks.lock().retain(|acked| *acked != seq);
     }
 
     /// Whether the writer is to be told that there is something; it is told once.
@@ -286,6 +299,7 @@ impl Feed {
                 }
             },
         };
+        due.taken = Some(next);
         let mut place = due.place.take().unwrap_or_else(|| {
             let cursor = self.reader.cursor(next.from);
             let (format, consumer) = (self.dialect.format(), self.consumer.as_deref());
@@ -299,15 +313,33 @@ impl Feed {
     }
 
     /// Gives a place back, with what was not read.
-    pub fn put_back(&self, place: Box<Place>, rest: Option<Due>) {
+    pub fn put_back(self: &Arc<Feed>, mut place: Box<Place>, rest: Option<Due>) {
+        let is_held = self.is_held();
+        if is_held {
+            // It is let go.
+            place.cursor.release();
+        }
         let mut due = self.due.lock();
         due.place = Some(place);
+        // What was taken back meanwhile is not put back.
+        let Some(taken) = due.taken.take() else { return };
         match (rest, due.follows) {
             (Some(rest), None) => due.waiting.push_front(rest),
             (Some(rest), Some(next)) if rest.to + 1 == next => due.follows = Some(rest.from),
             (Some(rest), Some(_)) => due.chosen.push_front(rest.from),
             (None, _) => {}
         }
+        drop(due);
+        if is_held {
+            let end = rest.map_or(taken.to + 1, |rest| rest.from);
+            (taken.from..end).for_each(|seq| self.ack(seq));
+        }
+    }
+
+    /// Whether its messages are held in memory until they are written: nobody settles them, and
+    /// they are on no disk here.
+    fn is_held(&self) -> bool {
+        self.consumer.is_none() && self.state.shared().is_some()
     }
 
     /// Says that the client is done with a message. The stream's thread is told by itself, once for

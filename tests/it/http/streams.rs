@@ -3,12 +3,13 @@
 
 use std::path::Path;
 
-use babelmq::{Broker, BrokerHandle, Format, Storage, StreamDefinition, TopicFilter};
+use babelmq::{Broker, BrokerHandle, Format, NoStore, Storage, StreamDefinition, TopicFilter};
 use serde_json::{Value, json};
 
 use super::monitor::scrape;
 use super::{Web, config};
 use crate::support::Client;
+use crate::support::backbone::LocalBackbone;
 use crate::support::line::over_each_line;
 use crate::support::process::until;
 
@@ -17,6 +18,7 @@ over_each_line! {
     a_client_is_told_with_what_it_consumes,
     a_dead_letter_is_retried_and_another_deleted,
     events_of_a_stream_have_ids_and_go_on_behind_the_last,
+    events_of_a_shared_stream_do_too,
     a_scrape_tells_of_streams_and_consumers,
 }
 
@@ -235,6 +237,24 @@ fn events_of_a_stream_have_ids_and_go_on_behind_the_last() {
     let refused = web.get("/api/v1/subscribe?topic=orders&start=all&consumer=billing");
     refused.is_problem(400, "");
     assert!(refused.text().contains("acknowledge"), "{}", refused.text());
+}
+
+fn events_of_a_shared_stream_do_too() {
+    let config = config().shared(["orders/#".parse().unwrap()]);
+    let backbone = Box::new(LocalBackbone::default());
+    let broker = Broker::start_sharing(config, Box::new(NoStore), backbone).unwrap();
+    let mut producer = Client::connect(&broker);
+    publish(&mut producer, "orders/7", &["10", "11", "12"]);
+    let mut web = subscribe(&broker, "topic=orders&start=2", "");
+    let expected = r#""topic":"orders","values":0,"stream":"orders","pending":2,"next":2"#;
+    assert!(web.event().unwrap().contains(expected));
+    assert_eq!(event(&mut web), ("orders:2".to_owned(), 11));
+    drop(web);
+    let mut web = subscribe(&broker, "topic=orders&start=2", "Last-Event-ID: orders:2\r\n");
+    assert!(web.event().unwrap().contains("\"pending\":1"));
+    assert_eq!(event(&mut web), ("orders:3".to_owned(), 12));
+    publish(&mut producer, "orders/7", &["13"]);
+    assert_eq!(event(&mut web), ("orders:4".to_owned(), 13));
 }
 
 fn a_scrape_tells_of_streams_and_consumers() {

@@ -209,11 +209,6 @@ fn consumers_are_listed_and_forgotten() {
     assert_eq!(admin.next().field("command"), "done");
     admin.command(Json, &remove);
     admin.next().refuses("no-consumer", false);
-    admin.command(
-        Json,
-        &[("command", Str("subscribe")), ("topic", Str("orders")), ("start", Str("all"))],
-    );
-    admin.next().refuses("no-stream", false);
 }
 
 #[test]

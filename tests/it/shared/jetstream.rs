@@ -1,5 +1,6 @@
 //! Brokers that share topics by a server of NATS, from end to end.
 
+mod following;
 mod formats;
 mod members;
 mod memory;

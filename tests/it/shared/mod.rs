@@ -5,6 +5,7 @@ mod checker;
 #[cfg(all(feature = "jetstream", feature = "cli"))]
 mod cluster;
 mod consumers;
+mod following;
 mod histories;
 #[cfg(feature = "jetstream")]
 mod jetstream;

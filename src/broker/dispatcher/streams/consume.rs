@@ -282,6 +282,14 @@ impl Dispatcher {
         last: u32,
     ) {
         let reader = self.rights(slot).see(topic.name()).and_then(|()| {
+            if self.streams.shares(topic.name()).is_some() {
+                let reason = format!(
+                    "{topic} is shared with other brokers, and NATS cannot read the messages of a \
+                     topic backwards; get it without \"last\", which is the last one, or follow it \
+                     (subscribe with \"start\")"
+                );
+                return Err(Refusal::new(ErrorCode::NoStream, reason).about(topic.as_str()));
+            }
             let mut places = Vec::new();
             self.streams
                 .filters

@@ -1,4 +1,4 @@
-//! Clients of this broker that are members of durable consumers of the backbone.
+//! Clients of this broker that are members of durable consumers of the backbone, or follow it.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -6,18 +6,21 @@ use std::time::Duration;
 
 use super::SharedThread;
 use crate::broker::shared::backbone::{
-    HowSettled, Incoming, JoinShared, SharedContent, SharedReport, ToBackbone,
+    HowSettled, Incoming, JoinShared, JoinedShared, SharedContent, SharedReport, ToBackbone,
 };
 use crate::broker::shared::held::{Held, SharedReader};
 use crate::broker::streams::{
     Answer, Burial, ConsumerEntry, ConsumerReport, ConsumerSettings, Dead, DeadLetter, Due, Feed,
     Found, FromStream, Join, LogReader, MemberId, StreamReport, WhyDead, dead_letter,
 };
-use crate::broker::sync::{Instant, Sender};
+use crate::broker::sync::{Instant, Mutex, Sender};
+use crate::codec::Claim;
 use crate::protocol::{
     DEFAULT_WINDOW, ErrorCode, KeptSubscription, Order, Refusal, Reply, Settlement,
 };
 
+/// Bytes of messages that a member of a consumer may have, whatever its window is.
+const BYTES: usize = 16 << 20;
 /// How long a message waits for which there is no memory.
 const NO_MEMORY: Duration = Duration::from_secs(1);
 /// Messages that were sent back for want of memory are remembered up to so many.
@@ -30,7 +33,7 @@ const BESIDE: usize = 256;
 /// All members of one stream, and what was said of them that is not known to the backbone.
 #[derive(Debug, Default)]
 pub(super) struct Members {
-    all: HashMap<u64, Member>,
+    pub(super) all: HashMap<u64, Member>,
     /// What was settled, by the requests that did: the number of the last settlement of each, and
     /// since when it is not known to the backbone.
     settling: BTreeMap<u64, (u64, Instant)>,
@@ -49,27 +52,30 @@ pub(super) struct Members {
 
 /// One of them.
 #[derive(Debug)]
-struct Member {
-    consumer: Arc<str>,
-    feed: Arc<Feed>,
-    settings: ConsumerSettings,
+pub(super) struct Member {
+    /// `None` follows.
+    pub(super) consumer: Option<Arc<str>>,
+    pub(super) feed: Arc<Feed>,
+    pub(super) settings: ConsumerSettings,
     /// Messages that it has.
-    outstanding: BTreeMap<u64, Given>,
+    pub(super) outstanding: BTreeMap<u64, Given>,
     /// Where it is said whether it is one, and since when that is waited for.
-    answer: Option<(Answer, Instant)>,
+    pub(super) answer: Option<(Answer, Instant)>,
     /// Whether it is to leave when its dead letters are safe.
-    is_leaving: bool,
+    pub(super) is_leaving: bool,
+    /// Memory for all that one that follows may have.
+    pub(super) claim: Claim,
 }
 
 /// A message that a member was given.
 #[derive(Clone, Copy, Debug)]
-struct Given {
+pub(super) struct Given {
     /// How often it has been delivered, with this time.
-    attempt: u32,
-    /// When the backbone gives it to somebody else.
-    until: Instant,
+    pub(super) attempt: u32,
+    /// When the backbone gives it to somebody else, if it does.
+    pub(super) until: Option<Instant>,
     /// When the backbone was told last that it takes longer.
-    touched: Option<Instant>,
+    pub(super) touched: Option<Instant>,
 }
 
 impl Members {
@@ -104,20 +110,31 @@ impl SharedThread {
         feed.set_window(settings.window);
         self.line.send(ToBackbone::Join(Box::new(JoinShared {
             member: member.0,
-            consumer: consumer.clone(),
+            consumer: Some(consumer.clone()),
             filter: feed.filter.clone(),
             start: wanted.start.unwrap_or_default(),
             window: settings.window,
+            bytes: BYTES,
             ack_wait: settings.ack_wait,
         })));
         let outstanding = BTreeMap::new();
         let answer = Some((answer, Instant::now()));
-        let member_of = Member { consumer, feed, settings, outstanding, answer, is_leaving: false };
-        self.members.all.insert(member.0, member_of);
+        self.members.all.insert(
+            member.0,
+            Member {
+                consumer: Some(consumer),
+                feed,
+                settings,
+                outstanding,
+                answer,
+                is_leaving: false,
+                claim: Claim::nothing(),
+            },
+        );
     }
 
     /// Says whether a connection is a member.
-    pub(super) fn joined(&mut self, id: u64, joined: Result<u64, String>) {
+    pub(super) fn joined(&mut self, id: u64, joined: Result<JoinedShared, String>) {
         let Some(member) = self.members.all.get_mut(&id) else { return };
         let Some((answer, _)) = member.answer.take() else {
             // It was one, and its consumer is no more: somebody at another broker forgot it.
@@ -129,22 +146,26 @@ impl SharedThread {
             return;
         };
         match joined {
-            Ok(pending) => {
+            Ok(JoinedShared { pending, next }) => {
                 let kept = KeptSubscription {
                     stream: self.topics.stream.as_str().into(),
-                    consumer: Some((*member.consumer).into()),
+                    consumer: member.consumer.as_deref().map(Into::into),
                     pending,
-                    next: None,
+                    next: member.consumer.is_none().then_some(next),
                 };
                 let _ = answer.send(Ok(Reply::Subscribed {
                     topic: member.feed.filter.clone(),
                     values: 0,
-                    limited: false,
+                    limited: member.feed.is_limited(),
                     kept: Some(Box::new(kept)),
                 }));
             }
             Err(reason) => {
-                let refusal = Refusal::new(ErrorCode::InvalidField, reason);
+                let code = match member.consumer {
+                    Some(_) => ErrorCode::InvalidField,
+                    None => ErrorCode::BackboneUnavailable,
+                };
+                let refusal = Refusal::new(code, reason);
                 refuse(&member.feed, &answer, refusal.about(member.feed.filter.as_str()));
                 self.members.all.remove(&id);
             }
@@ -177,7 +198,7 @@ impl SharedThread {
         self.line.send(ToBackbone::Leave { member: id });
     }
 
-    fn announce(&self, feed: &Arc<Feed>) {
+    pub(super) fn announce(&self, feed: &Arc<Feed>) {
         if feed.announce() && !feed.ring() {
             // A broker that stops delivers nothing more.
             let _ = self.announcer.send(FromStream::Due(feed.clone()));
@@ -227,7 +248,7 @@ impl SharedThread {
         for member in self.members.all.values_mut() {
             let before = member.outstanding.len();
             member.outstanding.retain(|seq, given| {
-                let is_kept = given.until > now;
+                let is_kept = given.until.is_none_or(|until| until > now);
                 if !is_kept {
                     self.held.let_go(*seq);
                 }
@@ -239,16 +260,6 @@ impl SharedThread {
         }
         // What a writer came too late for is with another member.
         drop(self.state.take_damages());
-    }
-
-    /// Reads without acknowledgements are of a log on a disk.
-    pub(super) fn follow(&self, feed: &Feed, answer: &Answer) {
-        let reason = format!(
-            "the stream {} is shared with other brokers and has no \"start\" without a consumer; \
-             consume it under a name of your own, or subscribe without \"start\"",
-            self.topics.stream
-        );
-        refuse(feed, answer, Refusal::new(ErrorCode::NoStream, reason));
     }
 
     /// Takes a connection out of the members.
@@ -272,8 +283,12 @@ impl SharedThread {
     pub(super) fn delivered(&mut self, id: u64, attempt: u32, message: Incoming) {
         let Incoming { seq, time, id: name, message } = message;
         let Some(member) = self.members.all.get(&id) else { return };
-        let name_of = (member.consumer.clone(), seq);
-        self.forget_other(seq, time);
+        let consumer = member.consumer.clone();
+        self.forget_other(id, seq, time);
+        let Some(consumer) = consumer else {
+            return self.give_to_follower(id, Incoming { seq, time, id: name, message });
+        };
+        let name_of = (consumer, seq);
         let topic = message.topic;
         // That a value is forgotten is no work for anybody.
         let SharedContent::Payload(payload) = message.content else {
@@ -294,12 +309,13 @@ impl SharedThread {
             return;
         };
         let Some(member) = self.members.all.get_mut(&id) else { return };
-        let until = Instant::now() + member.settings.ack_wait;
+        let until = Some(Instant::now() + member.settings.ack_wait);
         let given = Given { attempt, until, touched: None };
         let is_new = member.outstanding.insert(seq, given).is_none();
         let is_exhausted = attempt.saturating_sub(unseen) > member.settings.max_deliver;
         if is_new {
-            self.held.hold(Held { seq, time, topic, id: name, payload, _claim: claim });
+            let claim = Mutex::new(claim);
+            self.held.hold(Held { seq, time, topic, id: name, payload, claim });
         }
         member.feed.set_outstanding(member.outstanding.len() as u64);
         if is_exhausted {
@@ -312,15 +328,22 @@ impl SharedThread {
         self.announce(&feed);
     }
 
-    /// Forgets the message of another stream that had this number: the stream was made anew.
-    fn forget_other(&mut self, seq: u64, time: u64) {
-        if self.held.get(seq).is_some_and(|held| held.time != time) {
-            for member in self.members.all.values_mut() {
-                if member.outstanding.remove(&seq).is_some() {
-                    self.held.let_go(seq);
-                }
+    /// Forgets the message of another stream that had this number, before this one is given to
+    /// `to`: the stream was made anew.
+    fn forget_other(&mut self, to: u64, seq: u64, time: u64) {
+        if self.held.get(seq).is_none_or(|held| held.time == time) {
+            return;
+        }
+        let mut follow = Vec::new();
+        for (id, member) in &mut self.members.all {
+            if member.outstanding.remove(&seq).is_some() {
+                self.held.let_go(seq);
+                member.feed.forget(seq);
+                follow.extend(Some(*id).filter(|id| member.consumer.is_none() && *id != to));
             }
         }
+        // Their filters need not match this one: they would have less room for ever.
+        follow.into_iter().for_each(|id| self.say(id, seq, HowSettled::Ack, 0));
     }
 
     /// Takes what a member says of messages that it was given.
@@ -350,7 +373,7 @@ impl SharedThread {
                         continue;
                     };
                     let now = Instant::now();
-                    given.until = now + ack_wait;
+                    given.until = Some(now + ack_wait);
                     // Those that come too often say nothing new.
                     if given.touched.is_some_and(|at| now.duration_since(at) < ack_wait / TOUCHES) {
                         continue;
@@ -383,8 +406,10 @@ impl SharedThread {
         }
         member.feed.set_outstanding(member.outstanding.len() as u64);
         self.held.let_go(seq);
-        if !self.members.unseen.is_empty() && !matches!(how, HowSettled::Nak(_)) {
-            let consumer = member.consumer.clone();
+        if !self.members.unseen.is_empty()
+            && !matches!(how, HowSettled::Nak(_))
+            && let Some(consumer) = member.consumer.clone()
+        {
             self.members.unseen.remove(&(consumer, seq));
         }
         self.say(id, seq, how, op);
@@ -392,7 +417,7 @@ impl SharedThread {
 
     /// Says something of a message to the backbone. The request that asked for it waits for the
     /// answer, if there is one.
-    fn say(&mut self, member: u64, seq: u64, how: HowSettled, op: u64) {
+    pub(super) fn say(&mut self, member: u64, seq: u64, how: HowSettled, op: u64) {
         self.members.settlement += 1;
         let settlement = self.members.settlement;
         if op > 0 {
@@ -413,8 +438,9 @@ impl SharedThread {
 
     /// Publishes the dead letter of a message, which is settled when that is safe.
     fn bury(&mut self, id: u64, dead: Dead, op: u64) {
-        let Some(member) = self.members.all.get(&id) else { return };
-        let (consumer, seq) = (member.consumer.clone(), dead.seq);
+        let member = self.members.all.get(&id);
+        let Some(consumer) = member.and_then(|it| it.consumer.clone()) else { return };
+        let seq = dead.seq;
         if self.members.burying.contains_key(&(consumer.clone(), seq)) {
             return;
         }
@@ -477,7 +503,7 @@ impl SharedThread {
             Err(reason) => Err(Refusal::new(ErrorCode::BackboneUnavailable, reason)),
         };
         if reply.is_ok() {
-            let of_it = |_: &u64, member: &mut Member| member.consumer == consumer;
+            let of_it = |_: &u64, member: &mut Member| member.consumer.as_ref() == Some(&consumer);
             let gone: Vec<_> = self.members.all.extract_if(of_it).collect();
             gone.iter().for_each(|(id, member)| self.forgotten(*id, member));
         }
@@ -504,7 +530,7 @@ impl SharedThread {
         let (_, answer, _) = self.members.asking.swap_remove(asked);
         let consumers = report.consumers.iter().map(|consumer| {
             let filter = consumer.filter.clone().unwrap_or_else(|| self.topics.filter.clone());
-            let here = |member: &&Member| *member.consumer == *consumer.name;
+            let here = |member: &&Member| member.consumer.as_deref() == Some(&*consumer.name);
             let members: Vec<&Member> = self.members.all.values().filter(here).collect();
             let settings = ConsumerSettings {
                 ack_wait: consumer.ack_wait,
@@ -527,7 +553,7 @@ impl SharedThread {
     }
 }
 
-fn refuse(feed: &Feed, answer: &Answer, refusal: Refusal) {
+pub(super) fn refuse(feed: &Feed, answer: &Answer, refusal: Refusal) {
     feed.end();
     // Whoever asked may have gone.
     let _ = answer.send(Err(refusal));
