@@ -26,6 +26,9 @@ pub(super) enum Event {
     Delivered(Delivery),
     /// A pong has confirmed an acknowledgement.
     Settled { consumer: String, seq: u64, time: u64 },
+    /// One that follows from the first message on, behind what it has read on whichever connection,
+    /// was given a message.
+    Followed { follower: usize, seq: u64, topic: String, number: i64 },
 }
 
 /// A message that a member was given.
@@ -65,6 +68,7 @@ pub(super) struct Counts {
     pub(super) heard: usize,
     pub(super) delivered: usize,
     pub(super) settled: usize,
+    pub(super) followed: usize,
 }
 
 /// Two servers may each give a message to a member while one of them is being asked to give it to
@@ -87,6 +91,11 @@ pub(super) fn check(history: &[Event], ending: &Ending) -> Result<Counts, String
         seen.check_subscriber(subscriber, is_present)
             .map_err(|wrong| format!("subscriber {connection}: {wrong}"))?;
     }
+    for (follower, read) in &seen.followed {
+        if let Some(missed) = seen.next_of_follower(read.last) {
+            return Err(format!("follower {follower} never got message {missed}"));
+        }
+    }
     for consumer in &ending.consumers {
         seen.check_nothing_is_lost(consumer)?;
     }
@@ -104,6 +113,7 @@ pub(super) fn check(history: &[Event], ending: &Ending) -> Result<Counts, String
         heard: seen.subscribers.values().map(|subscriber| subscriber.heard.len()).sum(),
         delivered: seen.delivered.len(),
         settled: seen.settled.len(),
+        followed: seen.followed.values().map(|read| read.count).sum(),
     })
 }
 
@@ -113,6 +123,13 @@ struct Subscriber {
     values: BTreeMap<String, i64>,
     may_be_newer: bool,
     heard: Vec<(String, i64)>,
+}
+
+/// How far one is that follows: the last message that it was given, and how many these were.
+#[derive(Clone, Copy, Debug, Default)]
+struct Read {
+    last: u64,
+    count: usize,
 }
 
 struct Seen<'a> {
@@ -129,6 +146,7 @@ struct Seen<'a> {
     /// The last of each message on each connection.
     attempts: HashMap<(u64, u64), u64>,
     settled: HashMap<(String, u64), u64>,
+    followed: BTreeMap<usize, Read>,
 }
 
 impl Seen<'_> {
@@ -145,6 +163,7 @@ impl Seen<'_> {
             delivered: HashSet::new(),
             attempts: HashMap::new(),
             settled: HashMap::new(),
+            followed: BTreeMap::new(),
         }
     }
 
@@ -178,13 +197,36 @@ impl Seen<'_> {
             Event::Settled { consumer, seq, time } => {
                 self.settled.entry((consumer.clone(), *seq)).or_insert(*time);
             }
+            Event::Followed { follower, seq, topic, number } => {
+                let Read { last, count } = self.followed.get(follower).copied().unwrap_or_default();
+                let next = self.next_of_follower(last);
+                if next != Some(*seq) {
+                    return Err(format!("it follows, and {next:?} was to come"));
+                }
+                let kept = self.kept(*seq);
+                if kept != Some(&(topic.clone(), Some(*number))) {
+                    return Err(format!("the stream has {kept:?}"));
+                }
+                self.followed.insert(*follower, Read { last: *seq, count: count + 1 });
+            }
         }
         Ok(())
     }
 
+    /// A message of the stream.
+    fn kept(&self, seq: u64) -> Option<&Kept> {
+        usize::try_from(seq - 1).ok().and_then(|at| self.ending.stream.get(at))
+    }
+
+    /// The message that comes behind one, for whoever follows: that a topic is cleared is none.
+    fn next_of_follower(&self, last: u64) -> Option<u64> {
+        let mut next = (last + 1..).zip(self.ending.stream.iter().skip(last as usize));
+        next.find(|(_, (_, number))| number.is_some()).map(|(seq, _)| seq)
+    }
+
     fn deliver(&mut self, delivery: &Delivery) -> Result<(), String> {
         let Delivery { consumer, connection, seq, topic, number, attempt, time } = delivery;
-        let kept = usize::try_from(seq - 1).ok().and_then(|at| self.ending.stream.get(at));
+        let kept = self.kept(*seq);
         if kept != Some(&(topic.clone(), Some(*number))) {
             return Err(format!("the stream has {kept:?}"));
         }

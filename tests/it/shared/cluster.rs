@@ -1,4 +1,4 @@
-//! Three servers, three brokers and sixteen clients, and all that can happen to them: a checker
+//! Three servers, three brokers and eighteen clients, and all that can happen to them: a checker
 //! reads what all clients have seen. `ROUNDS` and `SEED` make a soak of it (`make soak-backbone`);
 //! `FAULT` is a word of those that are to happen, where not all are.
 
@@ -13,7 +13,7 @@ use std::time::Instant;
 use babelmq::Format::Json;
 
 use self::brokers::Brokers;
-use self::clients::{Producer, consume, subscribe};
+use self::clients::{Producer, consume, follow, subscribe};
 use self::shared::{EndOf, Shared};
 use super::checker::{Ending, Kept, check};
 use crate::support::cluster::Cluster;
@@ -26,6 +26,9 @@ const PRODUCERS: usize = 6;
 const SUBSCRIBERS: usize = 6;
 /// Which consumer each member is of, and at which broker.
 const MEMBERS: [(&str, usize); 4] = [("billing", 0), ("billing", 1), ("audit", 1), ("audit", 2)];
+
+/// Those that follow, each at a broker: the second is killed.
+const FOLLOWERS: usize = 2;
 
 /// What happens.
 #[derive(Clone, Copy, Debug)]
@@ -87,6 +90,9 @@ fn three_brokers_before_three_servers_keep_their_promises() {
         for (at, (consumer, broker)) in MEMBERS.into_iter().enumerate() {
             let random = Random::of(seed, 100 + at as u64);
             scope.spawn(move || consume(shared, consumer, broker, random));
+        }
+        for at in 0..FOLLOWERS {
+            scope.spawn(move || follow(shared, at));
         }
         shared.until_all_confirm("the beginning");
         let mut random = Random::of(seed, 1_000);
@@ -170,7 +176,7 @@ fn happen(fault: Fault, cluster: &mut Cluster, brokers: &mut Brokers, shared: &S
     shared.until_all_confirm("all go on");
 }
 
-/// A last message, and all have it: subscribers, and consumers everything before.
+/// A last message, and all have it: subscribers and followers, and consumers everything before.
 fn finish(brokers: &Brokers, shared: &Shared) {
     const LAST: i64 = 999_999_999;
     let mut client = Client::to(brokers.address(0));
@@ -181,7 +187,7 @@ fn finish(brokers: &Brokers, shared: &Shared) {
     });
     client.publish(Json, "orders/last", &number(Json, LAST));
     client.is_quiet();
-    shared.until_heard(LAST, SUBSCRIBERS);
+    shared.until_heard(LAST, SUBSCRIBERS + FOLLOWERS);
     let mut left = String::new();
     let end = Instant::now() + std::time::Duration::from_secs(60);
     loop {

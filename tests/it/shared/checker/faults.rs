@@ -39,6 +39,11 @@ fn settled(seq: u64, time: u64) -> Event {
     Event::Settled { consumer: "billing".to_owned(), seq, time }
 }
 
+fn followed(follower: usize, seq: u64, number: i64) -> Event {
+    let topic = if number == 2 { B } else { A };
+    Event::Followed { follower, seq, topic: topic.to_owned(), number }
+}
+
 /// Messages 1 to 4, and `orders/b` is cleared behind the third. One subscriber is there all the
 /// time, one from the third message to the end, one goes in the middle.
 fn good() -> (Vec<Event>, Ending) {
@@ -49,6 +54,7 @@ fn good() -> (Vec<Event>, Ending) {
     history.extend([heard(8, 4), heard(7, 4), Event::Confirmed { number: 4 }]);
     history.extend([delivered(1, 1), delivered(2, 2), delivered(3, 3), delivered(5, 4)]);
     history.extend([settled(1, 100), settled(2, 100), subscribed(10, &[(A, 4)])]);
+    history.extend([followed(0, 1, 1), followed(0, 2, 2), followed(0, 3, 3), followed(0, 5, 4)]);
     let kept = |topic: &str, number| (topic.to_owned(), number);
     let stream =
         vec![kept(A, Some(1)), kept(B, Some(2)), kept(A, Some(3)), kept(B, None), kept(A, Some(4))];
@@ -80,8 +86,15 @@ fn finds_with(event: &Event, instead: impl IntoIterator<Item = Event>, words: &s
 #[test]
 fn a_history_that_is_as_it_should_be_passes() {
     let (history, ending) = good();
-    let expected =
-        Counts { confirmed: 2, kept: 5, subscribers: 4, heard: 7, delivered: 4, settled: 2 };
+    let expected = Counts {
+        confirmed: 2,
+        kept: 5,
+        subscribers: 4,
+        heard: 7,
+        delivered: 4,
+        settled: 2,
+        followed: 4,
+    };
     assert_eq!(check(&history, &ending), Ok(expected));
     assert_eq!(check(&[], &Ending::default()), Ok(Counts::default()));
     // One that subscribes before or behind what was cleared.
@@ -110,6 +123,17 @@ fn a_stream_that_has_something_twice_or_of_nobody_is_found() {
     ending.stream.pop();
     ending.stream.push((B.to_owned(), Some(3)));
     finds(&history, &ending, "3 of orders/b is message 5, and was never sent there");
+}
+
+#[test]
+fn what_one_that_follows_misses_or_has_twice_is_found() {
+    finds_with(&followed(0, 2, 2), [], "it follows, and Some(2) was to come");
+    finds_with(&followed(0, 5, 4), [], "follower 0 never got message 5");
+    let twice = [followed(0, 2, 2), followed(0, 2, 2)];
+    finds_with(&followed(0, 2, 2), twice, "Some(3) was to come");
+    let more = [followed(0, 5, 4), followed(0, 6, 4)];
+    finds_with(&followed(0, 5, 4), more, "it follows, and None was to come");
+    finds_with(&followed(0, 3, 3), [followed(0, 3, 1)], "the stream has");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Producers, subscribers and members that work until all is over, and note what they did and saw.
+//! Producers, subscribers, followers and members that work until all is over, and note what they did and saw.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{BufReader, Read, Write};
@@ -209,6 +209,37 @@ fn listen(connection: &mut Connection<'_>, broker: usize) -> Option<()> {
         let topic = fields["topic"].clone();
         shared.note(Event::Heard { connection: number, topic, number: frame.number() });
         shared.heard(number, frame.number());
+    }
+}
+
+/// Follows at a broker, from the first message on and then behind the last that it has read, until
+/// all is over.
+pub(super) fn follow(shared: &Shared, broker: usize) {
+    let mut next = 1;
+    while let Some(mut connection) = Connection::open(shared, broker, Json) {
+        let _ = read_on(&mut connection, broker, &mut next);
+        shared.pause();
+    }
+}
+
+fn read_on(connection: &mut Connection<'_>, follower: usize, next: &mut i64) -> Option<()> {
+    let shared = connection.shared;
+    let follows = [("command", Str("subscribe")), ("topic", Str("orders")), ("start", Int(*next))];
+    connection.send(&[follows.to_vec()])?;
+    let (_, command) = read(&connection.next()?);
+    if command != "subscribed" {
+        return None;
+    }
+    shared.is_present(connection.number);
+    loop {
+        let frame = connection.next()?;
+        let (fields, command) = read(&frame);
+        assert_eq!(command, "publish", "{fields:?}");
+        let (topic, number) = (fields["topic"].clone(), frame.number());
+        let seq: u64 = fields["seq"].parse().unwrap();
+        shared.note(Event::Followed { follower, seq, topic, number });
+        shared.heard(connection.number, number);
+        *next = seq as i64 + 1;
     }
 }
 

@@ -27,7 +27,7 @@ struct State {
     addresses: Vec<Option<SocketAddr>>,
     pongs: Vec<u64>,
     killed: HashSet<usize>,
-    /// Connections that there are, and what subscribers among them have heard last.
+    /// Connections that there are, and what subscribers and followers among them have heard last.
     sockets: HashMap<u64, TcpStream>,
     subscribers: HashMap<u64, i64>,
     is_over: bool,
