@@ -63,7 +63,7 @@ pub const TARGETS: [(&str, Target); 13] = [
     ("mqtt", mqtt),
 ];
 
-/// Bytes of stack that a target gets: as many as a writer thread, the smallest of the broker's.
+/// Bytes of stack that a target gets: an eighth of what a thread that serves a client has.
 pub const STACK: usize = 128 << 10;
 
 /// Runs a target on a stack of its own.

@@ -14,6 +14,7 @@ mod event;
 mod memory;
 mod peer;
 mod persist;
+mod rare;
 mod retained;
 mod rights;
 mod routing;
@@ -25,6 +26,7 @@ pub(crate) mod sync;
 mod tenths;
 mod wall_clock;
 
+pub(crate) use rare::{Empty, Rare};
 pub(crate) use routing::FilterMap;
 pub(crate) use small_map::SmallMap;
 

@@ -25,9 +25,13 @@ pub(crate) enum IntoIter<K, V> {
     Many(hash_map::IntoIter<K, V>),
 }
 
+impl<K, V> SmallMap<K, V> {
+    pub(crate) const NONE: SmallMap<K, V> = SmallMap::Few(Vec::new());
+}
+
 impl<K, V> Default for SmallMap<K, V> {
     fn default() -> SmallMap<K, V> {
-        SmallMap::Few(Vec::new())
+        SmallMap::NONE
     }
 }
 

@@ -19,9 +19,6 @@ use super::threads::{self, EXHAUSTED_PAUSE};
 use crate::broker::ClientId;
 use crate::broker::sync::{AtomicBool, HashMap, Instant, Mutex, bounded};
 
-/// Bytes of stack for a session. Nothing on it recurses, so this is what reading one frame needs,
-/// with room.
-const SESSION_STACK: usize = 256 << 10;
 /// How long a client that was turned away is listened to, so that what it sends does not destroy
 /// what it was told.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -97,7 +94,7 @@ impl Parked {
         // not be lost with it.
         let (hand_over, take) = bounded::<Box<Session>>(1);
         let (client, parked) = (session.client(), self.clone());
-        let thread = threads::start(format!("session-{client}"), SESSION_STACK, move || {
+        let thread = threads::start(format!("session-{client}"), move || {
             let mut session = take.recv().ok();
             while let Some(awake) = session {
                 // One that cannot be watched keeps its thread.

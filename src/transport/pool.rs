@@ -7,8 +7,9 @@ use super::writer::{Resting, Writer};
 use crate::broker::ClientId;
 use crate::broker::sync::{AtomicUsize, HashMap, Mutex, Receiver, Sender, unbounded};
 
-/// So many writers have threads of their own, whether they are busy or not.
-const OWN_THREADS: usize = if cfg!(shuttle) { 1 } else { 256 };
+/// So many writers have threads of their own, whether they are busy or not. To wake many threads
+/// for one message takes longer than to write it for all of them.
+const OWN_THREADS: usize = if cfg!(shuttle) { 1 } else { 16 };
 
 /// Writers that rest, and who is called to write.
 #[derive(Debug)]

@@ -26,8 +26,6 @@ pub(super) struct Purse {
     frames: Claim,
     workspace: Workspace,
     in_flight: Account,
-    queue: Account,
-    answers: Account,
     lane: Lane,
 }
 
@@ -42,8 +40,6 @@ impl Purse {
             frames: account(Use::Frames).charge(0),
             workspace: Workspace::new(account(Use::Decoding)),
             in_flight: account(Use::InFlight),
-            queue: account(Use::Queues),
-            answers: account(Use::Answers),
             lane: shared.backlog.lane(),
         })
     }
@@ -62,15 +58,6 @@ impl Purse {
     pub(super) fn is_crowded(&self) -> bool {
         let share = self.connection.account().map(|account| account.share());
         share.is_some_and(|share| share.used() > share.limit() / 2)
-    }
-
-    /// The account of answers that wait to be written.
-    pub(super) fn answers(&self) -> Account {
-        self.answers.clone()
-    }
-    /// The account of what waits for this connection alone.
-    pub(super) fn queue(&self) -> Account {
-        self.queue.clone()
     }
 
     pub(super) fn workspace(&self) -> Workspace {

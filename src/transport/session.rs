@@ -1,5 +1,6 @@
 //! The thread that reads from one connection.
 
+mod awake;
 mod http;
 mod login;
 mod memory;
@@ -26,10 +27,10 @@ use crate::broker::sync::{Instant, Sender, bounded};
 use crate::broker::{ClientId, Control, Counters, Event, Peer, Step};
 use crate::codec::{Claim, release_scratch};
 use crate::protocol::{
-    ErrorCode, Format, FrameBuffer, FrameFault, HEADER_LEN, LARGEST_BUFFER, Limits, NextSize,
-    Refusal, whole_frames,
+    ErrorCode, Format, FrameBuffer, FrameFault, HEADER_LEN, Limits, NextSize, Refusal, whole_frames,
 };
 use crate::wire::{Taken, take_in, token_of};
+use awake::Awake;
 use http::Http;
 use login::Goes;
 use memory::Remembered;
@@ -47,16 +48,6 @@ const LOGIN_DECODED: usize = 16 << 10;
 const PERMIT_TICK: Duration = Duration::from_secs(1);
 /// How long a client whose handshake failed is listened to, so that it hears why.
 const FAREWELL: Duration = Duration::from_secs(1);
-/// A session whose client has sent nothing for so long is parked.
-const PARK_AFTER: Duration = Duration::from_secs(5);
-/// The same, where more sessions than the first number have a thread: threads are what the system
-/// has fewest of.
-const PARK_AFTER_IN_A_CROWD: [(usize, Duration); 2] =
-    [(1_024, Duration::from_millis(100)), (256, Duration::from_secs(1))];
-/// Bytes that all sessions together read at once, about as many as a processor's cache holds, and
-/// what each may at least.
-const READ_AT_ONCE: usize = 1 << 20;
-const SMALLEST_SHARE: usize = 32 << 10;
 
 #[derive(Debug)]
 pub(super) struct Session {
@@ -90,6 +81,8 @@ pub(super) struct Session {
     is_of_this_machine: bool,
     /// Whether its connection is sealed by TLS.
     is_tls: bool,
+    /// When it was parked, if it was.
+    parked: Option<Instant>,
     /// While its client speaks HTTP.
     http: Option<Box<Http>>,
     /// While its client speaks MQTT.
@@ -137,6 +130,7 @@ impl Session {
             log_in_until: None,
             is_of_this_machine: false,
             is_tls: false,
+            parked: None,
             http: None,
             mqtt: None,
         })
@@ -163,13 +157,14 @@ impl Session {
                 self.buffer.release();
                 self.recent.forget();
                 self.purse.note_buffer(0);
+                self.parked = Some(Instant::now());
                 Some(self)
             }
         }
     }
 
     fn read_until_pause(&mut self) -> Pause {
-        let awake = Awake::new(self.shared.clone());
+        let awake = Awake::new(self.shared.clone(), self.parked);
         let (client, peer) = (self.client, self.peer);
         let read = self.read_frames(&awake);
         if self.shared.stopping.load(Ordering::Acquire) {
@@ -642,39 +637,5 @@ impl Drop for Session {
         }
         self.shared.counters.open.fetch_sub(1, Ordering::Relaxed);
         self.shared.connections.remove(self.client);
-    }
-}
-
-/// A session that has a thread.
-struct Awake(Arc<Shared>);
-
-impl Awake {
-    fn new(shared: Arc<Shared>) -> Awake {
-        shared.awake.fetch_add(1, Ordering::Relaxed);
-        Awake(shared)
-    }
-
-    /// Whether so many sessions have a thread that none should keep memory for what comes next.
-    fn is_crowded(&self) -> bool {
-        self.0.awake.load(Ordering::Relaxed) > CROWD
-    }
-
-    /// How long its client may be silent.
-    fn park_after(&self) -> Duration {
-        let awake = self.0.awake.load(Ordering::Relaxed);
-        let crowd = PARK_AFTER_IN_A_CROWD.iter().find(|(sessions, _)| awake > *sessions);
-        crowd.map_or(PARK_AFTER, |(_, time)| *time)
-    }
-
-    /// How much this session may read at once.
-    fn share_of_reads(&self) -> usize {
-        let share = READ_AT_ONCE / self.0.awake.load(Ordering::Relaxed).max(1);
-        share.next_power_of_two().clamp(SMALLEST_SHARE, LARGEST_BUFFER)
-    }
-}
-
-impl Drop for Awake {
-    fn drop(&mut self) {
-        self.0.awake.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -22,8 +22,6 @@ use crate::broker::sync::{Instant, Receiver, RecvTimeoutError, bounded, catch_pa
 
 /// Threads that take turns, at most; there is one for each processor.
 const MOST_THREADS: usize = 4;
-/// Bytes of stack for a writer.
-const WRITER_STACK: usize = 128 << 10;
 
 /// Counts a writer that has a thread.
 struct HasThread(Arc<Shared>);
@@ -139,7 +137,7 @@ fn start(shared: &Arc<Shared>, writer: Box<Writer>) -> Result<(), (Box<Writer>, 
     let (hand_over, take) = bounded::<Box<Writer>>(1);
     let (client, line, has_thread) =
         (writer.client(), writer.line().clone(), HasThread::new(shared));
-    let thread = threads::start(format!("writer-{client}"), WRITER_STACK, move || {
+    let thread = threads::start(format!("writer-{client}"), move || {
         let shared = &has_thread.0;
         let _panics = CountPanic(shared.counters.clone());
         let _end = EndOnPanic(line);

@@ -185,8 +185,8 @@ impl Account {
 
 impl Claim {
     /// A claim of nothing.
-    pub fn nothing() -> Claim {
-        Claim::default()
+    pub const fn nothing() -> Claim {
+        Claim { account: None, bytes: 0 }
     }
 
     /// The account that it is a claim of; none for one of nothing.

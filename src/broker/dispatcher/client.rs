@@ -7,6 +7,7 @@ use super::streams::{Consuming, Touched};
 use crate::broker::client_id::{ClientId, Slot};
 use crate::broker::delivery::{Mailbox, Outbox};
 use crate::broker::peer::Peer;
+use crate::broker::rare::{Empty, Rare};
 use crate::broker::rights::Rights;
 use crate::broker::routing::Way;
 use crate::broker::small_map::SmallMap;
@@ -41,14 +42,27 @@ pub(super) struct Client {
     /// What may wait in its outbox, unless a subscription asks for less.
     queue_messages: usize,
     pub(super) filters: SmallMap<TopicFilter, Wish>,
-    /// The groups that it is in, by their names.
-    pub(super) memberships: SmallMap<Arc<str>, Membership>,
+    pub(super) more: Rare<More>,
     /// Whether its deliveries are kept for when it is back.
     pub(super) is_away: bool,
     /// With the memory for connections, for its subscriptions.
     account: Account,
     /// Bytes of subscriptions for which none is claimed.
     modest: usize,
+    /// Messages that it was given, but for those of subscriptions of streams that it has.
+    pub(super) delivered: u64,
+    /// Those of them that were put into its outbox itself.
+    pub(super) queued: u64,
+    /// The format of the last subscription, and what an error that answers no request brings back.
+    pub(super) format: Format,
+    pub(super) token: Token,
+}
+
+/// What only few connections have.
+#[derive(Debug, Default)]
+pub(super) struct More {
+    /// The groups that it is in, by their names.
+    pub(super) memberships: SmallMap<Arc<str>, Membership>,
     /// How many subscriptions ask for an outbox of each length.
     queues: BTreeMap<usize, usize>,
     /// Where subscriptions wait that would rather lose messages.
@@ -59,18 +73,35 @@ pub(super) struct Client {
     pub(super) consuming: Vec<Consuming>,
     /// The streams that its next pong waits for.
     pub(super) touched: Touched,
-    /// Messages that it was given, but for those of subscriptions of streams that it has.
-    pub(super) delivered: u64,
     /// Messages that made room in its mailboxes.
     pub(super) dropped: u64,
-    /// Those of them that were put into its outbox itself.
-    pub(super) queued: u64,
-    /// What these were when it was last looked at while memory was short, and what its writer had
-    /// done.
+    /// How many messages were put into its outbox when it was last looked at while memory was
+    /// short, and what its writer had done.
     pub(super) looked_at: Option<(u64, usize)>,
-    /// The format of the last subscription, and what an error that answers no request brings back.
-    pub(super) format: Format,
-    pub(super) token: Token,
+}
+
+impl Empty for More {
+    const EMPTY: &'static More = &More {
+        memberships: SmallMap::NONE,
+        queues: BTreeMap::new(),
+        mailboxes: Vec::new(),
+        free_mailboxes: Vec::new(),
+        consuming: Vec::new(),
+        touched: Touched::NOTHING,
+        dropped: 0,
+        looked_at: None,
+    };
+
+    fn is_empty(&self) -> bool {
+        let More { memberships, queues, mailboxes, free_mailboxes, consuming, touched, .. } = self;
+        memberships.is_empty()
+            && queues.is_empty()
+            && mailboxes.is_empty()
+            && free_mailboxes.is_empty()
+            && consuming.is_empty()
+            && touched.is_empty()
+            && (self.dropped, self.looked_at) == (0, None)
+    }
 }
 
 /// The options that a subscription asked for beside its topic.
@@ -132,19 +163,12 @@ impl Client {
             queue_messages: outbox.limits().messages,
             outbox,
             filters: SmallMap::default(),
-            memberships: SmallMap::default(),
+            more: Rare::NONE,
             is_away: false,
             account,
             modest: 0,
-            queues: BTreeMap::new(),
-            mailboxes: Vec::new(),
-            free_mailboxes: Vec::new(),
-            consuming: Vec::new(),
-            touched: Touched::default(),
             delivered: 0,
-            dropped: 0,
             queued: 0,
-            looked_at: None,
             format: Format::Json,
             token: Token::default(),
         }
@@ -186,10 +210,10 @@ impl Client {
         filter: &TopicFilter,
         most: usize,
     ) -> Result<Claim, String> {
-        if self.memberships.contains_key(group) {
+        if self.more.memberships.contains_key(group) {
             return Ok(Claim::nothing());
         }
-        if self.memberships.len() >= MOST_GROUPS {
+        if self.more.memberships.len() >= MOST_GROUPS {
             return Err(format!(
                 "this connection has {MOST_GROUPS} shared subscriptions, as many as it may; cancel \
                  some, share a topic above several of them, or use another connection"
@@ -200,7 +224,7 @@ impl Client {
 
     /// How many subscriptions it has, those of streams aside.
     pub(super) fn subscription_count(&self) -> usize {
-        self.filters.len() + self.memberships.len()
+        self.filters.len() + self.more.memberships.len()
     }
 
     fn has_room(&self, cost: usize, most: usize) -> Result<Claim, String> {
@@ -256,7 +280,7 @@ impl Client {
         // A mailbox has its own bound.
         let queue = queue.filter(|_| way == Way::Outbox);
         if let Some(queue) = queue {
-            *self.queues.entry(queue).or_insert(0) += 1;
+            *self.more.queues.entry(queue).or_insert(0) += 1;
             self.set_queue();
         }
         self.filters.insert(filter.clone(), Wish { way, dialect, queue, claim, modest });
@@ -269,14 +293,14 @@ impl Client {
         // What it was counted as: there are two ways to spell a filter.
         self.modest -= modest;
         if let Way::DropOldest(place) | Way::Latest(place) = way
-            && self.mailboxes[place as usize].take().is_some()
+            && self.more.mailboxes[place as usize].take().is_some()
         {
             // A mailbox's content was announced, so it is written before whatever follows; other
             // subscriptions may be due it.
-            self.free_mailboxes.push(place);
+            self.more.free_mailboxes.push(place);
         }
         if let Some(queue) = queue
-            && let btree_map::Entry::Occupied(mut count) = self.queues.entry(queue)
+            && let btree_map::Entry::Occupied(mut count) = self.more.queues.entry(queue)
         {
             *count.get_mut() -= 1;
             if *count.get() == 0 {
@@ -297,20 +321,20 @@ impl Client {
         (filter, dialect): (&TopicFilter, Dialect),
         claim: Claim,
     ) -> bool {
-        if let Some(membership) = self.memberships.get_mut(name) {
+        if let Some(membership) = self.more.memberships.get_mut(name) {
             membership.dialect = dialect;
             return false;
         }
         let modest = if claim.bytes() == 0 { membership_cost(name, filter) } else { 0 };
         self.modest += modest;
         let membership = Membership { group, filter: filter.clone(), dialect, claim, modest };
-        self.memberships.insert(name.clone(), membership);
+        self.more.memberships.insert(name.clone(), membership);
         true
     }
 
     /// Notes that it is not in a group any more.
     pub(super) fn quit(&mut self, name: &str) -> Option<Membership> {
-        let mut membership = self.memberships.remove(name)?;
+        let mut membership = self.more.made()?.memberships.remove(name)?;
         self.modest -= membership.modest;
         drop(std::mem::replace(&mut membership.claim, Claim::nothing()));
         Some(membership)
@@ -318,7 +342,8 @@ impl Client {
 
     /// Forgets which groups it is in, and says which they were.
     pub(super) fn take_memberships(&mut self) -> SmallMap<Arc<str>, Membership> {
-        let memberships = std::mem::take(&mut self.memberships);
+        let Some(more) = self.more.made() else { return SmallMap::NONE };
+        let memberships = std::mem::take(&mut more.memberships);
         self.modest -= memberships.values().map(|membership| membership.modest).sum::<usize>();
         memberships
     }
@@ -326,33 +351,36 @@ impl Client {
     /// The charge is for the subscriptions that there are, and not for what there were at some
     /// time.
     fn give_room_back(&mut self) {
-        if self.filters.is_empty() {
-            (self.mailboxes, self.free_mailboxes) = (Vec::new(), Vec::new());
+        if self.filters.is_empty()
+            && let Some(more) = self.more.made()
+        {
+            (more.mailboxes, more.free_mailboxes) = (Vec::new(), Vec::new());
+            self.more.shrink();
         }
     }
 
     /// Where messages wait that go this way, if that is not the outbox.
     pub(super) fn mailbox(&self, way: Way) -> Option<&Mailbox> {
         let (Way::DropOldest(place) | Way::Latest(place)) = way else { return None };
-        self.mailboxes.get(place as usize)?.as_deref()
+        self.more.mailboxes.get(place as usize)?.as_deref()
     }
 
     fn place_for(&mut self, mailbox: Arc<Mailbox>) -> u32 {
-        match self.free_mailboxes.pop() {
+        match self.more.free_mailboxes.pop() {
             Some(place) => {
-                self.mailboxes[place as usize] = Some(mailbox);
+                self.more.mailboxes[place as usize] = Some(mailbox);
                 place
             }
             None => {
-                self.mailboxes.push(Some(mailbox));
-                (self.mailboxes.len() - 1) as u32
+                self.more.mailboxes.push(Some(mailbox));
+                (self.more.mailboxes.len() - 1) as u32
             }
         }
     }
 
     /// The outbox is as short as the shortest that a subscription asks for.
     fn set_queue(&mut self) {
-        let shortest = self.queues.keys().next().copied().unwrap_or(usize::MAX);
+        let shortest = self.more.queues.keys().next().copied().unwrap_or(usize::MAX);
         self.outbox.set_messages(shortest.min(self.queue_messages));
     }
 }

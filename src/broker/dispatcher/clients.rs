@@ -27,7 +27,7 @@ impl Dispatcher {
             looked_at += 1;
             let client = self.by_id.get(client).and_then(|slot| self.slots.get(*slot as usize));
             if let Some(Some(client)) = client {
-                mailboxes += client.mailboxes.len();
+                mailboxes += client.more.mailboxes.len();
                 reports.push(client.look_at());
             }
         }
@@ -46,12 +46,12 @@ impl Dispatcher {
 impl Client {
     /// Its subscriptions of streams that have not ended.
     fn feeds(&self) -> impl Iterator<Item = &Feed> {
-        self.consuming.iter().map(Consuming::feed).filter(|feed| !feed.has_ended())
+        self.more.consuming.iter().map(Consuming::feed).filter(|feed| !feed.has_ended())
     }
 
     /// Messages that it was given.
     pub(super) fn delivered(&self) -> u64 {
-        let of_streams = self.consuming.iter().map(|consuming| consuming.feed().delivered());
+        let of_streams = self.more.consuming.iter().map(|consuming| consuming.feed().delivered());
         self.delivered + of_streams.sum::<u64>()
     }
 
@@ -72,7 +72,7 @@ impl Client {
                 dropped: mailbox.map_or(0, |mailbox| mailbox.lost()),
             }
         });
-        let shared = self.memberships.iter().map(|(group, membership)| SubscriptionReport {
+        let shared = self.more.memberships.iter().map(|(group, membership)| SubscriptionReport {
             filter: membership.filter.clone(),
             group: Some(group.clone()),
             format: membership.dialect.format(),
@@ -84,7 +84,7 @@ impl Client {
         let (limits, (messages, bytes)) = (self.outbox.limits(), self.outbox.level());
         let mut in_mailboxes = 0;
         let mut is_slow = is_half_full(messages, limits.messages) || bytes > limits.bytes / 2;
-        for mailbox in self.mailboxes.iter().flatten() {
+        for mailbox in self.more.mailboxes.iter().flatten() {
             let waiting = mailbox.waiting();
             in_mailboxes += waiting;
             is_slow |= is_half_full(waiting, mailbox.most_messages());
@@ -99,7 +99,7 @@ impl Client {
             waiting: (messages + in_mailboxes) as u64,
             waiting_bytes: bytes as u64,
             delivered: self.delivered(),
-            dropped: self.dropped,
+            dropped: self.more.dropped,
             is_slow,
         }
     }

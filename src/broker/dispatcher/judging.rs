@@ -210,7 +210,7 @@ impl Dispatcher {
         let client = slot.and_then(|slot| self.slots[*slot as usize].as_ref());
         let filters = client.map(|client| {
             let plain = client.filters.keys().map(|filter| (filter.clone(), None));
-            let shared = client.memberships.iter();
+            let shared = client.more.memberships.iter();
             let shared = shared.map(|(name, one)| (one.filter.clone(), Some(name.clone())));
             plain.chain(shared).collect::<Vec<_>>()
         });

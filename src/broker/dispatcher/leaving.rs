@@ -69,7 +69,8 @@ impl Dispatcher {
         }
         let is_first = self.leaving.connections.is_empty();
         let filters = mem::take(&mut client.filters).into_iter();
-        let mailboxes = mem::take(&mut client.mailboxes);
+        let more = client.more.made();
+        let mailboxes = more.map(|more| mem::take(&mut more.mailboxes)).unwrap_or_default();
         self.leaving.connections.push_back(Rest { slot, filters, mailboxes });
         if is_first {
             self.forget_some();

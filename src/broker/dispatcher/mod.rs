@@ -229,7 +229,9 @@ impl Dispatcher {
         let rights = self.renewed(rights);
         let account = self.memory.of(Use::Connections).account();
         let mut client = Client::new(id, peer, rights.clone(), outbox, account);
-        client.touched = self.streams.silent.remove(&id).unwrap_or_default();
+        if let Some(touched) = self.streams.silent.remove(&id) {
+            client.more.touched = touched;
+        }
         let slot = match self.free.pop() {
             Some(slot) => {
                 self.slots[slot as usize] = Some(Box::new(client));
@@ -260,7 +262,9 @@ impl Dispatcher {
         let mut client = self.slots.get_mut(slot as usize)?.take()?;
         self.snapshots.end(&mut self.tree, slot);
         self.by_id.remove(&client.id);
-        self.end_consuming(std::mem::take(&mut client.consuming));
+        if let Some(more) = client.more.made() {
+            self.end_consuming(std::mem::take(&mut more.consuming));
+        }
         self.end_memberships(slot, client.take_memberships());
         self.leave(slot, &mut client);
         Some(client)

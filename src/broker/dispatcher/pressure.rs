@@ -130,14 +130,14 @@ impl Dispatcher {
                 pass.next();
                 continue;
             }
-            match client.mailboxes.get(pass.mailbox).cloned() {
+            match client.more.mailboxes.get(pass.mailbox).cloned() {
                 Some(mailbox) => {
                     pass.mailbox += 1;
                     let shed = |mailbox: Arc<Mailbox>| (mailbox.is_latest(), mailbox.shed(turns));
                     let (is_latest, dropped) = mailbox.map_or((false, 0), shed);
                     pass.has_shed |= dropped > 0;
                     turns = turns.saturating_sub(dropped);
-                    client.dropped += dropped as u64;
+                    client.more.dropped += dropped as u64;
                     self.counts.drop_messages(is_latest, dropped as u64);
                 }
                 None if pass.has_shed => (pass.mailbox, pass.has_shed) = (0, false),
@@ -171,7 +171,7 @@ impl Client {
     fn keeps_up(&mut self) -> bool {
         let written = self.outbox.written();
         let read = self.queued.saturating_sub(self.outbox.level().0 as u64);
-        let then = self.looked_at.replace((self.queued, written));
+        let then = self.more.looked_at.replace((self.queued, written));
         then.is_none_or(|(queued, before)| read >= queued && written != before)
     }
 }

@@ -111,7 +111,7 @@ impl Dispatcher {
         let (Way::DropOldest(place) | Way::Latest(place)) = route.way else {
             return self.put_into_outbox(batch, route, None, selection, messages);
         };
-        let Some(Some(mailbox)) = client.mailboxes.get(place as usize) else { return };
+        let Some(Some(mailbox)) = client.more.mailboxes.get(place as usize) else { return };
         let put = match route.way {
             Way::Latest(_) => put_latest(mailbox, batch, copies, &selection, messages),
             _ => mailbox.put(batch, selection, messages),
@@ -120,7 +120,7 @@ impl Dispatcher {
         self.counts.deliver(route.dialect.format(), messages);
         self.counts.drop_messages(matches!(route.way, Way::Latest(_)), put.dropped);
         client.delivered += messages as u64;
-        client.dropped += put.dropped;
+        client.more.dropped += put.dropped;
         if let Err(why) = announced {
             self.let_go(route.slot, why);
         }

@@ -82,20 +82,20 @@ impl Client {
     /// Messages that wait for it.
     fn waiting(&self) -> u64 {
         let in_mailboxes: usize =
-            self.mailboxes.iter().flatten().map(|mailbox| mailbox.waiting()).sum();
+            self.more.mailboxes.iter().flatten().map(|mailbox| mailbox.waiting()).sum();
         (self.outbox.level().0 + in_mailboxes) as u64
     }
 
     /// Whether it has subscribed to something.
     fn receives(&self) -> bool {
-        self.subscription_count() > 0 || !self.consuming.is_empty()
+        self.subscription_count() > 0 || !self.more.consuming.is_empty()
     }
 
     fn report(&self, waiting: u64, to: &Rights) -> SubscriberReport {
-        let of_streams = self.consuming.iter().map(|one| &one.feed().filter);
+        let of_streams = self.more.consuming.iter().map(|one| &one.feed().filter);
         let all = self.filters.keys().chain(of_streams);
         let plain = all.map(|filter| (filter, filter.as_str()));
-        let shared = self.memberships.iter().map(|(name, one)| (&one.filter, &**name));
+        let shared = self.more.memberships.iter().map(|(name, one)| (&one.filter, &**name));
         let named =
             plain.chain(shared).take(FILTERS).filter(|(filter, _)| to.may_name_filter(filter));
         SubscriberReport {
@@ -103,11 +103,11 @@ impl Client {
             peer: self.peer,
             format: self.format,
             topics: named.map(|(_, text)| text.to_owned()).collect(),
-            subscriptions: (self.subscription_count() + self.consuming.len()) as u64,
+            subscriptions: (self.subscription_count() + self.more.consuming.len()) as u64,
             waiting,
             waiting_bytes: self.outbox.level().1 as u64,
             delivered: self.delivered(),
-            dropped: self.dropped,
+            dropped: self.more.dropped,
         }
     }
 }

@@ -203,7 +203,7 @@ impl Dispatcher {
         let Some(&slot) = self.by_id.get(&client) else { return };
         let Some(Some(client)) = self.slots.get_mut(slot as usize) else { return };
         client.is_away = is_away;
-        for membership in client.memberships.values() {
+        for membership in client.more.memberships.values() {
             self.groups.set_away(membership.group, slot, is_away);
         }
     }
@@ -217,7 +217,7 @@ impl Dispatcher {
         filter: TopicFilter,
     ) {
         let Some(Some(client)) = self.slots.get_mut(slot as usize) else { return };
-        let Some(&Membership { group, .. }) = client.memberships.get(name) else { return };
+        let Some(&Membership { group, .. }) = client.more.memberships.get(name) else { return };
         match rights.scope(Right::Subscribe, "subscribe to", filter.clone()) {
             Ok(scope) => self.groups.limit(group, slot, scope.limit().cloned()),
             Err(refusal) => {

@@ -321,8 +321,10 @@ impl Dispatcher {
         let mut left = Vec::new();
         for (slot, client) in self.slots.iter_mut().enumerate() {
             let Some(client) = client else { continue };
-            client.touched.forget(place);
-            for consuming in client.consuming.extract_if(.., |consuming| consuming.is_of(place)) {
+            client.more.touched.forget(place);
+            for consuming in
+                client.more.consuming.extract_if(.., |consuming| consuming.is_of(place))
+            {
                 client.delivered += consuming.feed().delivered();
                 left.push((slot as Slot, client.token, consuming.end()));
             }
@@ -402,7 +404,10 @@ impl Dispatcher {
     /// for all of it.
     fn touch(&mut self, slot: Slot, place: u32, reach: Reach, op: u64) {
         let Some(Some(client)) = self.slots.get_mut(slot as usize) else { return };
-        client.touched.note((place, reach, (op..=op).into()), self.memory.of(Use::Connections));
+        client
+            .more
+            .touched
+            .note((place, reach, (op..=op).into()), self.memory.of(Use::Connections));
     }
 
     /// The ticket that a client's `pong` has to wait for.
@@ -411,7 +416,7 @@ impl Dispatcher {
         let mut tickets = Vec::new();
         if let Some(Some(client)) = self.slots.get_mut(slot as usize) {
             let waits_for_disk = self.streams.waits_for_disk();
-            for (place, touched, ops) in client.touched.take() {
+            for (place, touched, ops) in client.more.touched.take() {
                 let Some(stream) = self.streams.at(place) else { continue };
                 let waits = waits_for_disk || stream.is_shared();
                 let reach = if waits { touched } else { Reach::Written };
@@ -420,7 +425,7 @@ impl Dispatcher {
                     // protocol ends with that.
                     if !ticket.is_given_up() {
                         let share = self.memory.of(Use::Connections);
-                        client.touched.note((place, touched, ops), share);
+                        client.more.touched.note((place, touched, ops), share);
                     }
                     tickets.push(ticket);
                 }

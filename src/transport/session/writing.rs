@@ -4,7 +4,7 @@ use std::io;
 
 use super::Session;
 use crate::broker::sync::{Alive, Instant, Lifetime, lifetime};
-use crate::broker::{Charge, Delivery, Event, Fate, Inbox, Outbox, outbox_with};
+use crate::broker::{Charge, Delivery, Event, Fate, Inbox, Outbox, Use, outbox_with};
 use crate::transport::line::{Pushed, Wait};
 use crate::transport::turns::place;
 use crate::transport::write_deadline::write_tick;
@@ -34,8 +34,9 @@ impl Session {
 
     /// A way to the client, and its end here.
     pub(super) fn new_outbox(&self) -> (Outbox, Inbox) {
-        let queue = self.shared.config.queue;
-        let (outbox, inbox) = outbox_with(queue, self.purse.answers(), self.purse.queue());
+        let (queue, memory) = (self.shared.config.queue, &self.shared.memory);
+        let account = |this| memory.of(this).account();
+        let (outbox, inbox) = outbox_with(queue, account(Use::Answers), account(Use::Queues));
         match self.shared.pool.calls() {
             Some(calls) => (outbox.calling(self.client, calls), inbox),
             None => (outbox, inbox),

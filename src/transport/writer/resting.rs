@@ -37,6 +37,9 @@ impl Writer {
             return Resting::Whole(self);
         }
         let Writer { client, outgoing, inbox, common, ties, .. } = *self;
+        if let Some(talk) = &ties.talk {
+            talk.lock().rest();
+        }
         Resting::Small(Box::new(Small { client, outgoing, inbox, common, ties }))
     }
 }

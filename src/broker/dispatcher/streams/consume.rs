@@ -116,14 +116,14 @@ impl Dispatcher {
         let consumer = wanted.consumer.as_deref().map(checked).transpose()?;
         let max = self.max_subscriptions;
         let Some(Some(client)) = self.slots.get_mut(slot as usize) else { return Ok(scope) };
-        for ended in client.consuming.extract_if(.., |consuming| consuming.feed.has_ended()) {
+        for ended in client.more.consuming.extract_if(.., |consuming| consuming.feed.has_ended()) {
             client.delivered += ended.feed.delivered();
         }
         let takes_a_place = |it: &Consuming| {
             it.place == place && it.feed.filter == *filter && it.feed.consumer == consumer
         };
-        let replaces = client.consuming.iter().any(takes_a_place);
-        if client.filters.len() + client.consuming.len() >= max && !replaces {
+        let replaces = client.more.consuming.iter().any(takes_a_place);
+        if client.filters.len() + client.more.consuming.len() >= max && !replaces {
             let reason = format!(
                 "this connection has {max} subscriptions, as many as it may; cancel some, or use \
                  another connection"
@@ -183,7 +183,7 @@ impl Dispatcher {
         });
         self.touch(slot, place, Reach::All, op);
         if let Some(Some(client)) = self.slots.get_mut(slot as usize) {
-            client.consuming.push(Consuming { place, member, feed, _claim: claim });
+            client.more.consuming.push(Consuming { place, member, feed, _claim: claim });
         }
         self.send(slot, Delivery::Answer { answer: answered, token });
         Ok(scope)
@@ -196,10 +196,10 @@ impl Dispatcher {
         is_meant: impl Fn(&Feed) -> bool,
     ) {
         let Some(Some(client)) = self.slots.get_mut(slot as usize) else { return };
-        if client.consuming.is_empty() {
+        if client.more.consuming.is_empty() {
             return;
         }
-        let left = client.consuming.extract_if(.., |consuming| is_meant(&consuming.feed));
+        let left = client.more.consuming.extract_if(.., |consuming| is_meant(&consuming.feed));
         let left: Vec<Consuming> = left.collect();
         client.delivered += left.iter().map(|consuming| consuming.feed.delivered()).sum::<u64>();
         self.end_consuming(left);
@@ -218,7 +218,7 @@ impl Dispatcher {
     /// Judges the subscriptions of streams that a connection has, when its rights have changed.
     pub(in crate::broker::dispatcher) fn judge_streams(&mut self, slot: Slot) {
         let Some(Some(client)) = self.slots.get(slot as usize) else { return };
-        let feeds: Vec<_> = client.consuming.iter().map(|one| one.feed.clone()).collect();
+        let feeds: Vec<_> = client.more.consuming.iter().map(|one| one.feed.clone()).collect();
         let rights = self.rights(slot);
         for feed in feeds {
             let filter = feed.filter.clone();
@@ -242,7 +242,7 @@ impl Dispatcher {
         let Some(&slot) = self.by_id.get(&client) else { return };
         let Settle { stream, consumer, token, what } = settle;
         let Some(Some(client)) = self.slots.get(slot as usize) else { return };
-        let mut meant = client.consuming.iter().filter(|consuming| {
+        let mut meant = client.more.consuming.iter().filter(|consuming| {
             let feed = &consuming.feed;
             !feed.has_ended()
                 && feed

@@ -22,6 +22,14 @@ pub(in crate::broker::dispatcher) struct Touched {
 }
 
 impl Touched {
+    pub(in crate::broker::dispatcher) const NOTHING: Touched =
+        Touched { all: Vec::new(), claim: Claim::nothing() };
+
+    /// Whether there are none.
+    pub(in crate::broker::dispatcher) fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
     /// Notes what was handed to a stream last. Memory for many is taken of this share,
     /// whether there is some or not: nothing that a `pong` confirms can be left out.
     pub(super) fn note(&mut self, (place, reach, ops): Touch, share: &Arc<Share>) {

@@ -120,7 +120,7 @@ fn what_is_cleared_goes_on_in_another_step_where_telling_takes_long() {
     assert!(most * inboxes.len() * 256 < 2 * EVENT_COST, "{most} topics in one step: {left:?}");
     assert_eq!((left.last(), waiting(&inbox)), (Some(&0), vec!["reply"]));
     let mailboxes = &dispatcher.slots[dispatcher.by_id[&ClientId(100)] as usize];
-    let mailbox = mailboxes.as_ref().unwrap().mailboxes[0].as_ref().unwrap();
+    let mailbox = mailboxes.as_ref().unwrap().more.mailboxes[0].as_ref().unwrap();
     assert_eq!(mailbox.waiting(), topics.len());
 }
 

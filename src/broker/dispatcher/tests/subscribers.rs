@@ -249,7 +249,7 @@ fn a_connection_that_cancels_its_subscriptions_keeps_no_room_for_them() {
     }
     let client = dispatcher.slots[0].as_ref().unwrap();
     assert!(client.filters.capacity() <= 512, "{}", client.filters.capacity());
-    assert_eq!(client.mailboxes.capacity(), 0);
+    assert_eq!(client.more.mailboxes.capacity(), 0);
 }
 
 /// A subtree can be named with and without `/#`: forgotten is what was counted, however it is

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxBuildHasher, FxHashMap};
 
+use crate::broker::{Empty, Rare};
 use crate::wire::mqtt::{Ack, Fault, Kind, PacketId, Qos, Reason};
 
 /// Messages that can be on their way to a client at once, whatever it says. It is a fraction of the
@@ -23,16 +24,41 @@ pub(crate) struct Outgoing<M> {
     open: usize,
     /// The number that was given last.
     pub(super) last: u16,
-    /// By the order in which they came.
-    flights: BTreeMap<u64, Flight<M>>,
-    /// Where each is in that order.
-    places: FxHashMap<PacketId, u64>,
+    flights: Rare<Flights<M>>,
     /// The place of the next message.
     next: u64,
     /// What was on its way before this connection, and not sent again yet, is from here on to
     /// `resent_to`.
     resend_from: u64,
     resend_to: u64,
+}
+
+/// What is on its way.
+#[derive(Debug)]
+struct Flights<M> {
+    /// By the order in which they came.
+    all: BTreeMap<u64, Flight<M>>,
+    /// Where each is in that order.
+    places: FxHashMap<PacketId, u64>,
+}
+
+impl<M> Flights<M> {
+    const NONE: Flights<M> =
+        Flights { all: BTreeMap::new(), places: FxHashMap::with_hasher(FxBuildHasher) };
+}
+
+impl<M> Default for Flights<M> {
+    fn default() -> Flights<M> {
+        Flights::NONE
+    }
+}
+
+impl<M: 'static> Empty for Flights<M> {
+    const EMPTY: &'static Flights<M> = &Flights::NONE;
+
+    fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
 }
 
 #[derive(Debug)]
@@ -63,7 +89,7 @@ pub(crate) enum Again<'a, M> {
     Pubrel(PacketId),
 }
 
-impl<M> Outgoing<M> {
+impl<M: 'static> Outgoing<M> {
     /// Nothing on its way yet. A `window` of messages may be: what the client says, the broker's
     /// own measure, or both; at most [`MOST_IN_FLIGHT`].
     pub(crate) fn new(window: u16) -> Outgoing<M> {
@@ -71,8 +97,7 @@ impl<M> Outgoing<M> {
             window: usize::from(window).min(MOST_IN_FLIGHT),
             open: 0,
             last: 0,
-            flights: BTreeMap::new(),
-            places: FxHashMap::default(),
+            flights: Rare::NONE,
             next: 0,
             resend_from: 0,
             resend_to: 0,
@@ -84,8 +109,9 @@ impl<M> Outgoing<M> {
     pub(crate) fn resume(&mut self, window: u16) {
         self.window = usize::from(window).min(MOST_IN_FLIGHT);
         self.open = 0;
-        self.flights.values_mut().for_each(|flight| flight.is_open = false);
-        self.resend_from = self.flights.keys().next().copied().unwrap_or(self.next);
+        let all = self.flights.made().map(|flights| flights.all.values_mut());
+        all.into_iter().flatten().for_each(|flight| flight.is_open = false);
+        self.resend_from = self.flights.all.keys().next().copied().unwrap_or(self.next);
         self.resend_to = self.next;
     }
 
@@ -94,7 +120,7 @@ impl<M> Outgoing<M> {
     /// [`room`](Outgoing::room).
     pub(crate) fn again(&mut self) -> Option<Again<'_, M>> {
         let left = self.resend_from..self.resend_to;
-        let (&place, flight) = self.flights.range_mut(left).next()?;
+        let (&place, flight) = self.flights.made()?.all.range_mut(left).next()?;
         let again = match &flight.stage {
             Stage::Once(message) => Again::Publish(flight.id, Qos::AtLeastOnce, message),
             Stage::Twice(message) => Again::Publish(flight.id, Qos::ExactlyOnce, message),
@@ -115,7 +141,7 @@ impl<M> Outgoing<M> {
 
     /// Whether there is something to be sent again now.
     pub(crate) fn has_again(&self) -> bool {
-        let mut left = self.flights.range(self.resend_from..self.resend_to);
+        let mut left = self.flights.all.range(self.resend_from..self.resend_to);
         left.next().is_some_and(|(_, flight)| {
             self.open < self.window || matches!(flight.stage, Stage::Released)
         })
@@ -123,16 +149,21 @@ impl<M> Outgoing<M> {
 
     /// How many new messages may be sent now; none as long as something is to be sent again.
     pub(crate) fn room(&self) -> usize {
-        if self.flights.range(self.resend_from..self.resend_to).next().is_some() {
+        if self.flights.all.range(self.resend_from..self.resend_to).next().is_some() {
             return 0;
         }
-        let free = MOST_IN_FLIGHT.saturating_sub(self.flights.len());
+        let free = MOST_IN_FLIGHT.saturating_sub(self.flights.all.len());
         self.window.saturating_sub(self.open).min(free)
     }
 
     /// How many messages the client may not have, or not know that it has.
     pub(crate) fn len(&self) -> usize {
-        self.flights.len()
+        self.flights.all.len()
+    }
+
+    /// Gives back memory that was needed for what was on its way.
+    pub(crate) fn shrink(&mut self) {
+        self.flights.shrink();
     }
 
     /// How many may be on their way on this connection.
@@ -154,8 +185,8 @@ impl<M> Outgoing<M> {
             Qos::ExactlyOnce => Stage::Twice(message),
             _ => Stage::Once(message),
         };
-        self.places.insert(id, self.next);
-        self.flights.insert(self.next, Flight { id, is_open: true, stage });
+        self.flights.places.insert(id, self.next);
+        self.flights.all.insert(self.next, Flight { id, is_open: true, stage });
         self.next += 1;
         self.open += 1;
         Ok(id)
@@ -166,7 +197,7 @@ impl<M> Outgoing<M> {
         for _ in 0..=MOST_IN_FLIGHT {
             self.last = self.last.checked_add(1).unwrap_or(1);
             let id = PacketId::new(self.last)?;
-            if !self.places.contains_key(&id) {
+            if !self.flights.places.contains_key(&id) {
                 return Some(id);
             }
         }
@@ -238,7 +269,7 @@ impl<M> Outgoing<M> {
 
     /// The messages of QoS 1 that the client may not have, in their order.
     pub(crate) fn sent_once(&self) -> impl Iterator<Item = &M> {
-        self.flights.values().filter_map(|flight| match &flight.stage {
+        self.flights.all.values().filter_map(|flight| match &flight.stage {
             Stage::Once(message) => Some(message),
             Stage::Twice(_) | Stage::Released => None,
         })
@@ -250,7 +281,7 @@ impl<M> Outgoing<M> {
             Stage::Once(message) | Stage::Twice(message) => is_meant(message),
             Stage::Released => false,
         };
-        let meant = self.flights.iter().filter(|(_, flight)| is_meant(flight));
+        let meant = self.flights.all.iter().filter(|(_, flight)| is_meant(flight));
         for place in meant.map(|(place, _)| *place).collect::<Vec<_>>() {
             drop(self.end(place));
         }
@@ -258,21 +289,23 @@ impl<M> Outgoing<M> {
 
     /// The messages that the client may not have, in their order.
     pub(crate) fn messages(&self) -> impl Iterator<Item = &M> {
-        self.flights.values().filter_map(|flight| match &flight.stage {
+        self.flights.all.values().filter_map(|flight| match &flight.stage {
             Stage::Once(message) | Stage::Twice(message) => Some(message),
             Stage::Released => None,
         })
     }
 
     fn flight(&mut self, id: PacketId) -> Option<(u64, &mut Flight<M>)> {
-        let place = *self.places.get(&id)?;
-        Some((place, self.flights.get_mut(&place)?))
+        let flights = self.flights.made()?;
+        let place = *flights.places.get(&id)?;
+        Some((place, flights.all.get_mut(&place)?))
     }
 
     /// Ends a message, whose number is free again.
     fn end(&mut self, place: u64) -> Option<M> {
-        let flight = self.flights.remove(&place)?;
-        self.places.remove(&flight.id);
+        let flights = self.flights.made()?;
+        let flight = flights.all.remove(&place)?;
+        flights.places.remove(&flight.id);
         self.open -= usize::from(flight.is_open);
         flight.stage.message()
     }

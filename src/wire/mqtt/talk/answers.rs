@@ -91,6 +91,8 @@ pub(super) struct List {
 }
 
 impl Unanswered {
+    pub(super) const NONE: Unanswered = Unanswered { lists: VecDeque::new(), count: 0 };
+
     pub(super) fn push(&mut self, answers: Vec<Answer>) {
         self.count += answers.len();
         self.lists.push_back(List { answers, is_void: false, refused_to: 0 });
@@ -106,6 +108,11 @@ impl Unanswered {
     /// How many there are.
     pub(super) fn count(&self) -> usize {
         self.count
+    }
+
+    /// Whether nothing at all is to be answered, not even to a connection that has ended.
+    pub(super) fn is_empty(&self) -> bool {
+        self.lists.is_empty()
     }
 
     /// Notes that the dispatcher has refused a message.

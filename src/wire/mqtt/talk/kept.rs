@@ -41,7 +41,7 @@ impl Talk {
         let qos = granted.qos.min(record.payload.qos().unwrap_or(Qos::ExactlyOnce));
         let identifiers: Box<[u32]> = granted.identifier.into_iter().collect();
         // Its consumer may begin anew several times before something new comes.
-        let sent_before = self.sent_before.get(&feed.consumer);
+        let sent_before = self.going.sent_before.get(&feed.consumer);
         if attempt > 1 && sent_before.is_some_and(|sent| sent.contains(&record.seq)) {
             return PutKept::LeftOut;
         }
@@ -91,7 +91,7 @@ impl Talk {
     pub(super) fn note_sent(&mut self) {
         for message in self.outgoing.messages() {
             if let Source::Log(feed, seq) = &message.source {
-                self.sent_before.entry(feed.consumer.clone()).or_default().insert(*seq);
+                self.going.sent_before.entry(feed.consumer.clone()).or_default().insert(*seq);
             }
         }
     }
@@ -108,11 +108,12 @@ impl Talk {
     /// Notes a message that is sent. While the dispatcher is asked to let a consumer begin anew,
     /// what comes by the feed before is due again behind that.
     fn note_kept(&mut self, feed: &Feed, (seq, attempt): (u64, u32)) {
-        if !self.asked.is_empty() {
-            self.sent_before.entry(feed.consumer.clone()).or_default().insert(seq);
+        if !self.going.asked.is_empty() {
+            self.going.sent_before.entry(feed.consumer.clone()).or_default().insert(seq);
         } else if attempt == 1 {
             // All that is due again comes before what is new.
-            self.sent_before.remove(&feed.consumer);
+            let going = self.going.made();
+            going.map(|going| going.sent_before.remove(&feed.consumer));
         }
     }
 
@@ -125,7 +126,7 @@ impl Talk {
 
     /// The message of a stream that is to be sent again, and the feed by which it came.
     pub(crate) fn to_read(&self) -> Option<(Arc<Feed>, u64)> {
-        match &self.owed.as_ref()?.source {
+        match &self.going.owed.as_ref()?.source {
             Source::Log(feed, seq) => Some((feed.clone(), *seq)),
             _ => None,
         }
@@ -139,7 +140,8 @@ impl Talk {
         paid: usize,
         gathered: &mut WriteBatch,
     ) -> PutKept {
-        let Some(owed) = self.owed.take() else { return PutKept::LeftOut };
+        let owed = self.going.made().and_then(|going| going.owed.take());
+        let Some(owed) = owed else { return PutKept::LeftOut };
         let Some(record) = record else {
             let message = owed.id.and_then(|id| self.outgoing.give_up(id));
             gathered.charges.extend(message.and_then(Message::let_go));
@@ -147,7 +149,7 @@ impl Talk {
         };
         match self.style.put_record(record, owed.around(true), paid, gathered) {
             Err(NotWritten::NeedsMemory(bytes)) => {
-                self.owed = Some(owed);
+                self.going.owed = Some(owed);
                 return PutKept::Claim(bytes);
             }
             put => self.note_again(&owed, put, gathered),
@@ -157,7 +159,7 @@ impl Talk {
 
     /// A stream cannot be read now: the connection ends, and nothing is acknowledged for that.
     pub(crate) fn cannot_read(&mut self) {
-        self.owed = None;
+        self.going.made().map(|going| going.owed.take());
         self.end(Reason::UNSPECIFIED);
     }
 

@@ -24,7 +24,7 @@ impl Talk {
                 add(&mut left, &chosen.group, batch, *place);
             }
         }
-        for mut waiting in std::mem::take(&mut self.waiting) {
+        for mut waiting in std::mem::take(&mut self.going.waiting) {
             let What::Batch(published) = waiting.what.clone() else { continue };
             let Some(chosen) = published.chosen else { continue };
             while let Some(place) = waiting.take() {

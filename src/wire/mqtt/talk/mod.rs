@@ -26,7 +26,7 @@ pub(crate) use writing::Next;
 
 use super::session::{Arrived, Incoming, Outgoing};
 use super::{Ack, Fault, Kind, PacketId, Qos, Reason, Version, Wanted, put_pingresp};
-use crate::broker::{Charge, Delivery};
+use crate::broker::{Charge, Delivery, Empty, Rare};
 use crate::codec::{Claim, Dialect, Tenths};
 use crate::protocol::{Limits, TopicFilter};
 use answers::Unanswered;
@@ -51,44 +51,77 @@ pub(crate) struct Talk {
     wants_reasons: bool,
     outgoing: Outgoing<Message>,
     incoming: Incoming,
-    /// Deliveries of which something is not written, in their order.
-    waiting: VecDeque<Waiting>,
-    /// Whether the first of them waits for an answer of the client.
+    going: Rare<Going>,
+    /// Whether the first delivery that waits does so for an answer of the client.
     is_blocked: bool,
-    /// A message that is to be sent again next, and waits for memory.
-    owed: Option<Box<Owed>>,
     grants: Grants,
     /// Whether a group may ever have given it something.
     has_shared: bool,
+    /// Whether messages of streams wait until there is room on the way, and whether there may be
+    /// some.
+    feeds_wait: bool,
+    feeds_may_go: bool,
+    /// Whether what is done next was told before.
+    is_told: bool,
+    /// Why the connection ends, if it does.
+    end: Option<Reason>,
+    has_said_goodbye: bool,
+    /// For what is on its way.
+    memory: Claim,
+}
+
+/// What goes on in a talk: nothing, while its client and those that it listens to are silent.
+#[derive(Debug, Default)]
+struct Going {
+    /// Deliveries of which something is not written, in their order.
+    waiting: VecDeque<Waiting>,
+    /// A message that is to be sent again next, and waits for memory.
+    owed: Option<Box<Owed>>,
     /// Packets that wait for nothing.
     quick: Vec<u8>,
     unanswered: Unanswered,
     /// SUBSCRIBE and UNSUBSCRIBE that are not answered.
     asked: VecDeque<Question>,
-    /// Whether messages of streams wait until there is room on the way, and whether there may be
-    /// some.
-    feeds_wait: bool,
-    feeds_may_go: bool,
     /// Messages of consumers, by their numbers, that are due again and were sent before.
     sent_before: BTreeMap<Option<Arc<str>>, HashSet<u64>>,
     /// Consumers whose subscriptions were refused.
     refused: Vec<(TopicFilter, Durable)>,
-    /// Whether what is done next was told before.
-    is_told: bool,
     /// A delivery that the writer of an earlier connection had taken and not written.
     saved: Option<Box<(Delivery, Charge)>>,
     /// Deliveries that came while the client was away: of QoS 0 they are not for it any more.
     stale: usize,
-    /// Why the connection ends, if it does.
-    end: Option<Reason>,
-    has_said_goodbye: bool,
-    /// Messages that were longer than the client takes.
-    too_long: u64,
     failed: usize,
     /// Messages that were written and are not counted yet, by their QoS.
     sent: [usize; 3],
-    /// For what is on its way.
-    memory: Claim,
+}
+
+impl Empty for Going {
+    const EMPTY: &'static Going = &Going {
+        waiting: VecDeque::new(),
+        owed: None,
+        quick: Vec::new(),
+        unanswered: Unanswered::NONE,
+        asked: VecDeque::new(),
+        sent_before: BTreeMap::new(),
+        refused: Vec::new(),
+        saved: None,
+        stale: 0,
+        failed: 0,
+        sent: [0; 3],
+    };
+
+    fn is_empty(&self) -> bool {
+        let Going { waiting, owed, quick, unanswered, asked, sent_before, refused, .. } = self;
+        waiting.is_empty()
+            && owed.is_none()
+            && quick.is_empty()
+            && unanswered.is_empty()
+            && asked.is_empty()
+            && sent_before.is_empty()
+            && refused.is_empty()
+            && self.saved.is_none()
+            && (self.stale, self.failed, self.sent) == (0, 0, [0; 3])
+    }
 }
 
 /// A talk as who administrates the broker sees it.
@@ -134,26 +167,15 @@ impl Talk {
             wants_reasons: manner.wants_reasons,
             outgoing: Outgoing::new(manner.windows.0),
             incoming: Incoming::new(manner.windows.1),
-            waiting: VecDeque::new(),
+            going: Rare::NONE,
             is_blocked: false,
-            owed: None,
             grants: Grants::default(),
             has_shared: false,
-            quick: Vec::new(),
-            unanswered: Unanswered::default(),
-            asked: VecDeque::new(),
             feeds_wait: false,
             feeds_may_go: false,
-            sent_before: BTreeMap::new(),
-            refused: Vec::new(),
             is_told: false,
-            saved: None,
-            stale: 0,
             end: None,
             has_said_goodbye: false,
-            too_long: 0,
-            failed: 0,
-            sent: [0; 3],
             memory,
         }
     }
@@ -164,17 +186,19 @@ impl Talk {
         self.wants_reasons = manner.wants_reasons;
         self.outgoing.resume(manner.windows.0);
         self.incoming.resume(manner.windows.1);
-        self.waiting.iter_mut().for_each(Waiting::become_stale);
-        (self.is_blocked, self.owed) = (false, None);
+        self.is_blocked = false;
         (self.feeds_wait, self.feeds_may_go) = (false, false);
-        self.sent_before.clear();
+        if let Some(going) = self.going.made() {
+            going.waiting.iter_mut().for_each(Waiting::become_stale);
+            (going.owed, going.quick) = (None, Vec::new());
+            going.sent_before.clear();
+            // The client asks again for what it was not answered (MQTT 5, 4.4): an answer to what
+            // it has asked before would be taken for one to that.
+            going.unanswered.become_void();
+            going.asked.iter_mut().for_each(|question| question.is_void = true);
+        }
         self.note_sent();
-        // The client asks again for what it was not answered (MQTT 5, 4.4): an answer to what it
-        // has asked before would be taken for one to that.
-        self.quick = Vec::new();
-        self.unanswered.become_void();
-        self.asked.iter_mut().for_each(|question| question.is_void = true);
-        self.stale = waiting + usize::from(self.saved.is_some());
+        self.going.stale = waiting + usize::from(self.going.saved.is_some());
         (self.end, self.has_said_goodbye) = (None, false);
     }
 
@@ -194,14 +218,20 @@ impl Talk {
         Seen { version, inflight: self.outgoing.len(), window }
     }
 
+    /// Gives back memory that is not needed while nothing goes on.
+    pub(crate) fn rest(&mut self) {
+        self.going.shrink();
+        self.outgoing.shrink();
+    }
+
     /// Keeps a delivery that was taken and not written for the next connection.
     pub(crate) fn save(&mut self, delivery: Delivery, charge: Charge) {
-        self.saved = Some(Box::new((delivery, charge)));
+        self.going.saved = Some(Box::new((delivery, charge)));
     }
 
     /// The delivery that was kept.
     pub(crate) fn saved(&mut self) -> Option<(Delivery, Charge)> {
-        self.saved.take().map(|saved| *saved)
+        self.going.made()?.saved.take().map(|saved| *saved)
     }
 }
 
@@ -209,7 +239,7 @@ impl Talk {
 impl Talk {
     /// The client is there.
     pub(crate) fn ping(&mut self) {
-        put_pingresp(&mut self.quick);
+        put_pingresp(&mut self.going.quick);
     }
 
     /// Takes a message of QoS 1 or 2.
@@ -236,27 +266,28 @@ impl Talk {
     /// Bytes that the client makes the session remember beside that: answers that it does not read,
     /// and what was granted.
     pub(crate) fn remembered(&self) -> usize {
-        self.quick.capacity() + self.unanswered.count() * size_of::<Answer>() + self.grants.bytes()
+        let Going { quick, unanswered, .. } = &*self.going;
+        quick.capacity() + unanswered.count() * size_of::<Answer>() + self.grants.bytes()
     }
 
     /// Whether the client asks and asks, and does not read what it is answered.
     pub(crate) fn is_too_much(&self) -> bool {
-        self.quick.len() > MOST_QUICK || self.unanswered.count() > MOST_UNANSWERED
+        self.going.quick.len() > MOST_QUICK || self.going.unanswered.count() > MOST_UNANSWERED
     }
 
     /// Answers these messages when the dispatcher has answered.
     pub(crate) fn answer_later(&mut self, answers: Vec<Answer>) {
-        self.unanswered.push(answers);
+        self.going.unanswered.push(answers);
     }
 
     /// Asks the dispatcher about filters.
     pub(crate) fn ask(&mut self, question: Question) {
         if question.is_known() {
-            let mut quick = std::mem::take(&mut self.quick);
+            let mut quick = std::mem::take(&mut self.going.quick);
             self.put_answer(&question, &mut quick);
-            self.quick = quick;
+            self.going.quick = quick;
         } else {
-            self.asked.push_back(question);
+            self.going.asked.push_back(question);
             self.note_sent();
         }
     }
@@ -296,7 +327,7 @@ impl Talk {
 
     /// Consumers whose subscriptions were refused, since this was asked.
     pub(crate) fn take_refused(&mut self) -> Vec<(TopicFilter, Durable)> {
-        std::mem::take(&mut self.refused)
+        self.going.made().map(|going| std::mem::take(&mut going.refused)).unwrap_or_default()
     }
 
     /// How many of them streams keep.
@@ -331,18 +362,18 @@ impl Talk {
     fn put_quick(&mut self, ack: Option<&Ack<'_>>) {
         if let Some(ack) = ack {
             // One that the client does not take is as good as one that was lost.
-            let _ = ack.put(self.style.version, &mut self.quick, self.style.limit);
+            let _ = ack.put(self.style.version, &mut self.going.quick, self.style.limit);
         }
     }
 
     /// Whether the writer has something to do that it does not know of.
     pub(crate) fn has_news(&self) -> bool {
-        !self.quick.is_empty()
+        !self.going.quick.is_empty()
             || self.end.is_some()
-            || self.owed.is_some()
+            || self.going.owed.is_some()
             || self.outgoing.has_again()
             || self.feeds_may_go
-            || !self.waiting.is_empty() && !self.is_blocked
+            || !self.going.waiting.is_empty() && !self.is_blocked
     }
 
     /// Whether another message may be on its way to the client.

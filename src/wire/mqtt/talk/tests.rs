@@ -157,3 +157,38 @@ fn what_was_granted_stays_where_more_is_refused() {
     assert_eq!(suback, [0x90, 4, 0, 2, 0, 0x97]);
     assert_eq!(talk.subscriptions(), [one(Qos::AtLeastOnce)]);
 }
+
+/// A talk that rests forgets nothing that is still to be done, and takes no memory for what is
+/// done: not even where it is only looked at.
+#[test]
+fn where_nothing_goes_on_nothing_is_kept() {
+    let mut talk = Talk::new(&manner(), Claim::nothing());
+    let look = |talk: &mut Talk| {
+        assert!(!talk.has_news() && !talk.is_too_much() && !talk.take_stale());
+        assert_eq!((talk.take_sent(), talk.take_failed()), ([0; 3], 0));
+        assert!(talk.saved().is_none() && talk.take_refused().is_empty());
+        let mut gathered = WriteBatch::default();
+        assert_eq!(talk.go_on(&mut gathered, 0, Tenths::default()), Next::Nothing);
+        assert_eq!(written(|out| talk.pong(None, out)), b"");
+        assert_eq!(written(|out| talk.done(out)), b"");
+        assert!(talk.going.made().is_none());
+    };
+    look(&mut talk);
+    publish(&mut talk, Qos::AtLeastOnce, 5);
+    talk.rest();
+    assert_eq!(written(|out| talk.pong(None, out)), [0x40, 2, 0, 5]);
+    talk.ping();
+    talk.rest();
+    assert!(talk.has_news());
+    let ping = written(|out| {
+        let _ = talk.go_on(out, 0, Tenths::default());
+    });
+    assert_eq!(ping, [0xd0, 0]);
+    talk.rest();
+    look(&mut talk);
+    talk.resume(&manner(), 1);
+    talk.rest();
+    assert!(talk.take_stale());
+    talk.rest();
+    look(&mut talk);
+}

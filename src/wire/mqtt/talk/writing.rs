@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use super::super::session::Again;
 use super::super::{Ack, Kind, Qos, Reason, put_disconnect, put_suback, put_unsuback, reason_of};
-use super::Talk;
 use super::answers::{Answer, Question};
 use super::grants::{Matched, Subscribed};
 use super::message::{Around, Message, NotWritten, Owed, Place, Style};
 use super::queue::{Held, Published, Waiting, What, let_go};
+use super::{Going, Talk};
 use crate::broker::{Chosen, Selection, Stored};
 use crate::codec::{Batch, Dialect, Tenths};
 use crate::protocol::{ErrorCode, Refusal, Token, TopicFilter};
@@ -47,29 +47,31 @@ impl Talk {
     ) {
         let selection = Arc::new(selection);
         let what = What::Batch(Published { batch, dialect, selection, is_own, is_stale, chosen });
-        self.waiting.push_back(Waiting::new(what, held));
+        self.going.waiting.push_back(Waiting::new(what, held));
     }
 
     /// The same for last values.
     pub(crate) fn deliver_values(&mut self, values: Vec<Stored>, held: Held) {
-        self.waiting.push_back(Waiting::new(What::Values(values.into()), held));
+        self.going.waiting.push_back(Waiting::new(What::Values(values.into()), held));
     }
 
     /// Counts a delivery. Returns whether it came while the client was away.
     pub(crate) fn take_stale(&mut self) -> bool {
-        let is_stale = self.stale > 0;
-        self.stale -= usize::from(is_stale);
+        let is_stale = self.going.stale > 0;
+        if is_stale {
+            self.going.stale -= 1;
+        }
         is_stale
     }
 
     /// Messages that could not be written in the client's format, since this was asked.
     pub(crate) fn take_failed(&mut self) -> usize {
-        std::mem::take(&mut self.failed)
+        self.going.made().map(|going| std::mem::take(&mut going.failed)).unwrap_or_default()
     }
 
     /// Messages that were written since this was asked, by their QoS.
     pub(crate) fn take_sent(&mut self) -> [usize; 3] {
-        std::mem::take(&mut self.sent)
+        self.going.made().map(|going| std::mem::take(&mut going.sent)).unwrap_or_default()
     }
 
     /// Adds what can be written now: answers, and messages for which there is room. One message may
@@ -81,8 +83,8 @@ impl Talk {
         now: Tenths,
     ) -> Next {
         self.style.now = now;
-        if !self.quick.is_empty() {
-            let quick = std::mem::take(&mut self.quick);
+        if !self.going.quick.is_empty() {
+            let quick = std::mem::take(&mut self.going.quick);
             gathered.append(|out| out.extend_from_slice(&quick));
         }
         let mut next = self.send_again(gathered, &mut paid);
@@ -112,7 +114,7 @@ impl Talk {
                 return Next::Write;
             }
             let style = self.style;
-            let owed = match self.owed.take() {
+            let owed = match self.going.made().and_then(|going| going.owed.take()) {
                 Some(owed) => owed,
                 None => match self.outgoing.again() {
                     None => return Next::Nothing,
@@ -129,11 +131,11 @@ impl Talk {
             };
             match style.put(owed.source.place(), owed.around(true), *paid, gathered) {
                 Err(NotWritten::NeedsMemory(bytes)) => {
-                    self.owed = Some(owed);
+                    self.going.owed = Some(owed);
                     return Next::Claim(bytes);
                 }
                 Err(NotWritten::NeedsRead) => {
-                    self.owed = Some(owed);
+                    self.going.owed = Some(owed);
                     return Next::Read;
                 }
                 put => self.note_again(&owed, put, gathered),
@@ -144,7 +146,7 @@ impl Talk {
 
     /// Adds what waits.
     fn send_waiting(&mut self, gathered: &mut WriteBatch, paid: &mut usize) -> Next {
-        while let Some(mut first) = self.waiting.pop_front() {
+        while let Some(mut first) = self.going.made().and_then(|going| going.waiting.pop_front()) {
             let stop = match first.what.clone() {
                 What::Batch(published) => {
                     self.send_published(&published, &mut first, gathered, paid)
@@ -160,11 +162,11 @@ impl Talk {
                 Stop::For(next) => next,
             };
             self.is_blocked = next == Next::Nothing;
-            self.waiting.push_front(first);
+            self.going.waiting.push_front(first);
             return next;
         }
-        if self.waiting.capacity() > 64 {
-            self.waiting = Default::default();
+        if self.going.waiting.capacity() > 64 {
+            self.going.waiting = Default::default();
         }
         Next::Nothing
     }
@@ -297,17 +299,16 @@ impl Talk {
 
     pub(super) fn note(&mut self, qos: Qos, put: Result<(), NotWritten>) {
         match put {
-            Ok(()) => self.sent[usize::from(qos.byte())] += 1,
-            Err(NotWritten::TooLong) => self.too_long += 1,
-            Err(NotWritten::Failed) => self.failed += 1,
-            Err(NotWritten::NeedsMemory(_) | NotWritten::NeedsRead) => {}
+            Ok(()) => self.going.sent[usize::from(qos.byte())] += 1,
+            Err(NotWritten::Failed) => self.going.failed += 1,
+            Err(NotWritten::TooLong | NotWritten::NeedsMemory(_) | NotWritten::NeedsRead) => {}
         }
     }
 
     /// The dispatcher has done all that was asked before: the next messages are answered. Where
     /// that is not on the disk, they are not.
     pub(crate) fn pong(&mut self, failed: Option<&Refusal>, gathered: &mut WriteBatch) {
-        let Some(list) = self.unanswered.pop() else { return };
+        let Some(list) = self.going.made().and_then(|going| going.unanswered.pop()) else { return };
         for Answer { id, qos, refused } in list.answers {
             let refused = refused
                 .or_else(|| failed.map(|refusal| (Reason::UNSPECIFIED, refusal.reason.clone())));
@@ -316,7 +317,7 @@ impl Talk {
                 // What is sent again is judged again, unless that was done already.
                 match refused.filter(|_| is_twice) {
                     Some(reason) if self.incoming.is_open(id) => {
-                        self.unanswered.refuse_again(id, &reason);
+                        self.going.unanswered.refuse_again(id, &reason);
                     }
                     Some(_) => self.incoming.refused(id),
                     None => {}
@@ -358,7 +359,8 @@ impl Talk {
         if std::mem::take(&mut self.is_told) {
             return;
         }
-        let Some(question) = self.asked.front_mut() else { return };
+        let asked = self.going.made().and_then(|going| going.asked.front_mut());
+        let Some(question) = asked else { return };
         let Some(filter) = question.next() else { return };
         if let Err(pending) = filter {
             *filter = Ok(pending.reason);
@@ -381,7 +383,8 @@ impl Talk {
             }
             return;
         }
-        let next = self.asked.front_mut().and_then(Question::next);
+        let asked = self.going.made().and_then(|going| going.asked.front_mut());
+        let next = asked.and_then(Question::next);
         let goes_on = next.is_some_and(|next| next.as_ref().is_err_and(|it| it.goes_on));
         match refusal {
             Some(refusal) => {
@@ -415,7 +418,8 @@ impl Talk {
         }
         let topic = refusal.topic.as_deref();
         let is_of_rights = refusal.code == ErrorCode::NotPermitted;
-        let is_next = self.asked.front_mut().is_some_and(|asked| {
+        let asked = self.going.made().and_then(|going| going.asked.front_mut());
+        let is_next = asked.is_some_and(|asked| {
             asked.id.get() == token.0
                 && asked.next().is_some_and(|next| {
                     let is_it = |topic| {
@@ -440,19 +444,20 @@ impl Talk {
         } else if token.0 != 0 {
             // Of QoS 0 nothing is answered.
             let words = if self.wants_reasons { refusal.reason.clone() } else { String::new() };
-            self.unanswered.refuse(token.0, (reason, words));
+            self.going.unanswered.refuse(token.0, (reason, words));
         }
     }
 
     /// The next filter that was asked about is refused.
     fn refuse_asked(&mut self, reason: Reason, refusal: Refusal, gathered: &mut WriteBatch) {
-        let Some(question) = self.asked.front_mut() else { return };
+        let Some(Going { asked, refused: lost, .. }) = self.going.made() else { return };
+        let Some(question) = asked.front_mut() else { return };
         if let Some(filter) = question.next() {
             if let Err(asked) = filter {
                 let refused = self.grants.remove(&asked.wanted);
                 asked.before.take().into_iter().for_each(|before| drop(self.grants.add(before)));
                 if let Some(Subscribed { filter, durable: Some(durable), .. }) = refused {
-                    self.refused.push((filter, durable));
+                    lost.push((filter, durable));
                 }
             }
             *filter = Ok(reason);
@@ -463,15 +468,17 @@ impl Talk {
 
     /// Answers the first question, if all of it is known.
     fn answer_asked(&mut self, gathered: &mut WriteBatch) {
-        if self.asked.front().is_some_and(Question::is_known)
-            && let Some(question) = self.asked.pop_front()
+        if self.going.asked.front().is_some_and(Question::is_known)
+            && let Some(question) = self.going.asked.pop_front()
             && !question.is_void
         {
             gathered.append(|out| self.put_answer(&question, out));
         }
-        if self.asked.is_empty() {
+        if let Some(going) = self.going.made()
+            && going.asked.is_empty()
+        {
             // Most clients ask once.
-            self.asked = std::collections::VecDeque::new();
+            going.asked = std::collections::VecDeque::new();
         }
     }
 
