@@ -28,7 +28,7 @@ CLIENTS ?= 300
 CONNECTIONS ?= 100000
 ROUNDS ?= 20
 
-.PHONY: run-broker demo first-build quick test test-rust test-python test-page test-js soak soak-store soak-streams soak-backbone model certs check fmt clippy features doc deny advisories budget amplification fuzz fuzz-replay bench bench-peers bench-tls bench-web bench-streams bench-mqtt attack install uninstall deb test-deb wheel test-wheel msrv clean
+.PHONY: run-broker demo first-build quick test test-rust test-python test-page test-js soak soak-store soak-streams soak-backbone model certs check fmt clippy features doc deny advisories budget amplification fuzz fuzz-replay bench bench-peers bench-tls bench-web bench-streams bench-mqtt bench-backbone attack install uninstall deb test-deb wheel test-wheel msrv clean
 
 # One build serves these two and `cargo run --example`: the program and all examples, in the profile
 # that `cargo run` takes by itself.
@@ -234,6 +234,15 @@ bench-streams:
 # MQTT beside Mosquitto and NATS, and translations to and from it; ten minutes. It needs 10,100 file descriptors.
 bench-mqtt:
 	$(MAKE) bench-peers BENCH_ARGS="--only mqtt $(BENCH_ARGS)"
+
+# Shared topics beside clients of JetStream, before one server and before three; seven minutes.
+bench-backbone:
+	sh bench/install-peers.sh
+	$(CARGO) build --release --locked
+	for servers in 1 3; do \
+		$(CARGO) run --release --locked --manifest-path bench/Cargo.toml -- backbone \
+			--babelmq "$(TARGET)/release/babelmq" --servers $$servers $(BENCH_ARGS) || exit 1; \
+	done
 
 # Attacks beside a bystander; `ATTACK_ARGS="--only walks --seconds 10"` chooses.
 attack:

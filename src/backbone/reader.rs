@@ -67,6 +67,9 @@ pub(super) struct Reader {
     behind: u32,
     /// How often it could not be read, one after another.
     failures: u32,
+    /// Where the connection was lost, and how often in succession.
+    lost_at: u64,
+    losses: u32,
     room: Arc<Semaphore>,
     /// In which place it has begun: what is stored from now on, it gets.
     begun: watch::Sender<u64>,
@@ -94,6 +97,8 @@ impl Reader {
             known: 0,
             behind: 0,
             failures: 0,
+            lost_at: 0,
+            losses: 0,
             room: Arc::new(Semaphore::new(ROOM)),
             begun,
             warnings: Warnings::default(),
@@ -106,7 +111,10 @@ impl Reader {
         while let Some(place) = there(&mut at).await {
             let mut watched = self.at.clone();
             let ended = tokio::select! {
-                () = gone(&mut watched, &place) => continue,
+                () = gone(&mut watched, &place) => {
+                    self.note_loss(&place.stream);
+                    continue;
+                }
                 ended = self.attend(&place) => ended,
             };
             if let Err(reason) = ended {
@@ -126,6 +134,24 @@ impl Reader {
                     () = sleep(PAUSE) => {}
                 }
             }
+        }
+    }
+
+    /// Notes that the connection was lost. A message that the client of NATS cannot read ends it,
+    /// each time anew.
+    fn note_loss(&mut self, stream: &str) {
+        let seq = self.read.as_ref().map_or(0, |read| read.seq);
+        self.losses = if self.lost_at == seq { self.losses + 1 } else { 1 };
+        self.lost_at = seq;
+        if self.losses.is_multiple_of(FAILURES) {
+            tracing::warn!(
+                stream,
+                seq,
+                losses = self.losses,
+                "the connection to NATS was lost each time behind this message of the stream: if \
+                 it is sound, the next one has headers that cannot be read (not UTF-8, or no \
+                 name: value); look with nats stream get, and delete it with nats stream rmm"
+            );
         }
     }
 
