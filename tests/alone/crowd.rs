@@ -26,7 +26,7 @@ over_every_line! {
 }
 
 /// Writers that have threads of their own, and keep them.
-const OWN_THREADS: usize = 256;
+const OWN_THREADS: usize = 16;
 
 fn writers() -> usize {
     broker_threads().iter().filter(|name| name.starts_with("writer-")).count()

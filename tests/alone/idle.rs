@@ -13,7 +13,7 @@ use crate::support::process::until;
 use crate::{ALLOCATOR, alone};
 
 /// Writers that have threads of their own, and keep them.
-const OWN_THREADS: usize = 256;
+const OWN_THREADS: usize = 16;
 /// Sessions that are measured.
 const SESSIONS: usize = 100;
 /// Bytes that each may take; it was 9,700 before connections that rest gave back what they do not

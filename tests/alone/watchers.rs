@@ -24,7 +24,7 @@ const BABELMQ: &str = env!("CARGO_BIN_EXE_babelmq");
 /// Bytes of memory that a watcher may take at most, in a build that is not optimised: for a while
 /// each has a thread or two.
 const MEMORY: u64 = 192 << 10;
-/// 256 writers keep their threads, whoever they write to.
+/// 16 writers keep their threads, whoever they write to; others have one while they are busy.
 const THREADS: usize = 350;
 /// Threads that read, each what its share of the watchers gets.
 const READERS: usize = 4;
