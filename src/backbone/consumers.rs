@@ -1,5 +1,5 @@
-//! The consumers of a stream: durable ones made, found, compared, removed, told of; and those of one
-//! that follows.
+//! The consumers of a stream: durable ones made, found, compared, removed, told of; and those
+//! of one that follows.
 
 use std::time::Duration;
 

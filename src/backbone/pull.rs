@@ -170,7 +170,7 @@ impl Pull {
             self.left = self.left.saturating_sub(1);
             self.left_bytes = self.left_bytes.map(|left| left.saturating_sub(message.length));
             if self.left_bytes == Some(0) {
-                // The server (2.15 too) ends a request that is filled to the byte, and says nothing.
+                // The server (2.15 too) ends a request that is filled to the byte without a word.
                 self.left = 0;
             }
             self.is_bare = false;

@@ -10,8 +10,8 @@ fn following(member: u64) -> JoinShared {
     JoinShared { consumer: None, window: u32::MAX, bytes: BYTES, ..wanted(member) }
 }
 
-/// So many messages, with the room of each given back when no more come: their numbers, and how many
-/// came at once, at most.
+/// So many messages, with the room of each given back when no more come: their numbers, and how
+/// many came at once, at most.
 fn read(line: &mut Line, count: u64) -> (Vec<u64>, usize) {
     let (mut all, mut most) = (Vec::new(), 0);
     while (all.len() as u64) < count {

@@ -1,5 +1,5 @@
-//! Clients of this broker that follow a stream of the backbone: they settle nothing, and a message is
-//! let go when it is written.
+//! Clients of this broker that follow a stream of the backbone: they settle nothing, and a message
+//! is let go when it is written.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

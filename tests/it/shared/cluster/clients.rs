@@ -1,4 +1,5 @@
-//! Producers, subscribers, followers and members that work until all is over, and note what they did and saw.
+//! Producers, subscribers, followers and members that work until all is over, and note
+//! what they did and saw.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{BufReader, Read, Write};
