@@ -3,23 +3,20 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_nats::jetstream::consumer::{DeliverPolicy, PullConsumer};
 use tokio::sync::{Notify, mpsc};
-use tokio::time::sleep;
 
 use super::arrival;
 use super::consumers::{self, NoConsumer};
 use super::member::ToMember;
-use super::place::{At, Place, created, gone, there};
+use super::place::{At, Place, created, doubt, gone, there};
 use super::pull::{LARGER, Pull, Pulled};
 use super::warnings::Warnings;
 use crate::broker::sync::Sender;
 use crate::broker::{BESIDE_FOLLOWED, FromBackbone, Incoming, JoinShared, JoinedShared};
 use crate::protocol::Start;
 
-const PAUSE: Duration = Duration::from_millis(250);
 /// So many failures, one after another, are worth a word to whoever reads the log: some seconds.
 const FAILURES: u32 = 8;
 /// How often a stream has less than was read before that is lost: a server that has just begun to
@@ -121,13 +118,7 @@ impl Follower {
             };
             match end {
                 End::Left => break,
-                End::Lost => {
-                    self.doubts.notify_one();
-                    tokio::select! {
-                        () = gone(&mut at, &place) => {}
-                        () = sleep(PAUSE) => {}
-                    }
-                }
+                End::Lost => doubt(&mut at, &place, &self.doubts).await,
                 End::Never(reason) => {
                     let member = self.wanted.member;
                     let _ = self.said.send(FromBackbone::Joined { member, joined: Err(reason) });

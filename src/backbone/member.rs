@@ -8,14 +8,14 @@ use async_nats::{Message, StatusCode, Subject, Subscriber};
 use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt};
 use tokio::sync::{Notify, mpsc};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::arrival;
 use super::consumers::{self, NoConsumer};
 use super::had::Had;
 use super::ops::Ops;
 use super::options::PATIENCE;
-use super::place::{At, Place, gone, sent, there};
+use super::place::{At, Place, doubt, gone, sent, there};
 use super::pull::{LARGER, Pull, Pulled};
 use super::warnings::Warnings;
 use super::words::{DueWord, Words};
@@ -28,6 +28,7 @@ const MESSAGES: usize = 512;
 /// How often the server is told by a member that leaves. While it is one, it does not give up: what
 /// is not confirmed to it is not confirmed to its client.
 const ATTEMPTS: u32 = 4;
+/// Before something is said again where nobody speaks for the consumer.
 const PAUSE: Duration = Duration::from_millis(250);
 
 /// What a line tells a member.
@@ -133,13 +134,7 @@ impl Member {
             self.words.say_all_again(Instant::now());
             match end {
                 End::Left => return,
-                End::Lost => {
-                    self.doubts.notify_one();
-                    tokio::select! {
-                        () = gone(&mut at, &place) => {}
-                        () = sleep(PAUSE) => {}
-                    }
-                }
+                End::Lost => doubt(&mut at, &place, &self.doubts).await,
                 End::Never(reason) => {
                     let member = self.wanted.member;
                     let _ = self.said.send(FromBackbone::Joined { member, joined: Err(reason) });

@@ -21,6 +21,8 @@ use crate::broker::{FromBackbone, SharedTopics};
 /// How often a stream is looked at that was there, and one that was not.
 const LOOK: Duration = Duration::from_secs(10);
 const LOOK_FOR: Duration = Duration::from_millis(500);
+/// Before a place that has failed is tried again.
+const PAUSE: Duration = Duration::from_millis(250);
 /// A look that was asked for is at least so long after the one before.
 const APART: Duration = Duration::from_millis(200);
 
@@ -99,6 +101,15 @@ pub(super) async fn there(at: &mut At) -> Option<Arc<Place>> {
 pub(super) async fn gone(at: &mut At, place: &Place) {
     let other = |now: &Option<Arc<Place>>| now.as_ref().map(|now| now.number) != Some(place.number);
     let _ = at.wait_for(other).await;
+}
+
+/// Has a place looked at that has failed somebody, and gives it a moment before it is tried again.
+pub(super) async fn doubt(at: &mut At, place: &Place, doubts: &Notify) {
+    doubts.notify_one();
+    tokio::select! {
+        () = gone(at, place) => {}
+        () = sleep(PAUSE) => {}
+    }
 }
 
 /// Looks after a line's stream, and says what is known of it; it ends when nobody wants to know.

@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
-use tokio::time::sleep;
 
 use super::arrival;
-use super::place::{At, Place, created, gone, there, words};
+use super::place::{At, Place, created, doubt, gone, there, words};
 use super::pull::{LARGER, Pull, Pulled};
 use super::subject;
 use super::warnings::Warnings;
@@ -26,7 +25,6 @@ const MESSAGES: usize = 256;
 const MESSAGE: usize = 512;
 /// A consumer that nobody asks is forgotten by the server after so long.
 const IDLE: Duration = Duration::from_secs(120);
-const PAUSE: Duration = Duration::from_millis(250);
 /// So many failures, one after another, are worth a word to whoever reads the log: some seconds.
 const FAILURES: u32 = 8;
 /// How often a stream has less than was read before that is lost: a server that has just begun to
@@ -128,11 +126,7 @@ impl Reader {
                 } else {
                     tracing::debug!(stream = %place.stream, reason, "reading begins anew");
                 }
-                self.doubts.notify_one();
-                tokio::select! {
-                    () = gone(&mut at, &place) => {}
-                    () = sleep(PAUSE) => {}
-                }
+                doubt(&mut at, &place, &self.doubts).await;
             }
         }
     }
